@@ -1,0 +1,20 @@
+// npm run bench [ROW...]: prints the table. Run it on a quiet machine; figures of a busy one are ratios at best.
+import { calibration } from './measure.mjs'
+import { printTable } from './table.mjs'
+
+const FILES = { translate: ['1', '2'], dma: ['3', '4', '5'], mapping: ['6'], host: ['10'] }
+const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))
+const before = calibration()
+const table = []
+for (const [name, rows] of Object.entries(FILES)) {
+  if (wanted.length > 0 && !rows.some((row) => wanted.includes(row))) continue
+  process.stderr.write(`${name} ...\n`)
+  const { rows: measured } = await import(`./${name}.mjs`)
+  table.push(...measured())
+}
+const after = calibration()
+printTable(table)
+console.log(
+  `\nNode ${process.versions.node}; a dependent addition took ${before.toFixed(2)} ns before and ${after.toFixed(2)} ns after.`,
+)
+if (Math.abs(after / before - 1) > 0.15) console.log('The machine was not quiet: run it again.')

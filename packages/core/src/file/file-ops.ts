@@ -1,0 +1,78 @@
+/** The contract of an open file: bytes in, bytes out, nothing blocks. */
+import type { Hpa, Uva } from '../address.ts'
+import type { AccessSize } from '../memory/backing.ts'
+import type { PageObject } from '../process/page-object.ts'
+import type { Caller } from '../process/process.ts'
+import type { WaitQueue } from '../wait.ts'
+
+/** `POLLIN` and friends, include/uapi/asm-generic/poll.h. */
+export const POLL = { IN: 0x1, PRI: 0x2, OUT: 0x4, ERR: 0x8, HUP: 0x10, NVAL: 0x20 } as const
+
+/**
+ * One open file description, shared by all descriptors that `dup` and `fork` made of it. Each call names its caller: nothing
+ * captures a process at open, and descriptors and addresses inside structs are resolved in the caller's own tables. What Linux
+ * latches (an mm) is stored by the file itself, as such.
+ *
+ * A member that is absent answers as Linux does for a file without that operation (ENOTTY for ioctl, EINVAL for read and
+ * write, ENODEV for mmap). Refusals are thrown as `UapiError`. Nothing blocks: would-block is EAGAIN, and `waitQueue` tells
+ * whoever plays the syscall layer when to try again.
+ */
+export interface FileOps {
+  /** @param arg the third argument: a uva for nearly all. @returns a non-negative result */
+  ioctl?(caller: Caller, number: number, arg: bigint): number
+  read?(caller: Caller, into: Uint8Array): number
+  write?(caller: Caller, from: Uint8Array): number
+  pread?(caller: Caller, offset: bigint, into: Uint8Array): number
+  pwrite?(caller: Caller, offset: bigint, from: Uint8Array): number
+  mmap?(caller: Caller, request: MmapRequest): Mapping
+  /** Bits of `POLL` that are ready now. */
+  poll?(caller: Caller): number
+  readonly waitQueue?: WaitQueue
+  /** A descriptor was closed by this process (close(2) reaches `flush` before the last `release`). */
+  flush?(caller: Caller): void
+  /** The last descriptor is gone. Never throws. */
+  release(): void
+}
+
+/** What mmap(2) asks of a file. */
+export interface MmapRequest {
+  readonly offset: bigint
+  readonly bytes: bigint
+  readonly read: boolean
+  readonly write: boolean
+  readonly shared: boolean
+}
+
+/** What a mapping of a file shows. */
+export type Mapping =
+  /** Pages of memory; they live as long as somebody maps or pins them. */
+  | { readonly kind: 'pages'; readonly object: PageObject; readonly firstPage: number }
+  /** Registers: every load and store is trapped. A revoked window answers with SIGBUS until it is given back. */
+  | { readonly kind: 'window'; readonly window: TrappedWindow }
+
+/** A mapped BAR. Its owner revokes it while memory decoding is off, in D3, during a reset, for ever after unplug. */
+export interface TrappedWindow {
+  readonly bytes: number
+  /** @returns undefined when the access raises SIGBUS */
+  load(offset: number, size: AccessSize): bigint | undefined
+  /** @returns false when the access raises SIGBUS */
+  store(offset: number, size: AccessSize, value: bigint): boolean
+  /** Where it lies physically, for those who map it again (a type1 mapping of a BAR); undefined while revoked. */
+  readonly hpa: Hpa | undefined
+  /** Tells of revocation and return. @returns stops telling */
+  onRevoke(listener: (revoked: boolean) => void): () => void
+}
+
+/** A place where processes open files: `/dev/iommu`. Packages contribute nodes through the `FileNode` token. */
+export interface FileNode {
+  /** Absolute path, or a prefix ending in `/` below which `open` decides. */
+  readonly path: string
+  /** @throws UapiError ENOENT, EACCES, EBUSY, ENODEV */
+  open(caller: Caller, path: string, how: { readonly read: boolean; readonly write: boolean }): FileOps
+}
+
+/** The uva range a file or device keeps a hold on, for messages and accounting. */
+export interface UserRange {
+  readonly first: Uva
+  readonly bytes: bigint
+}

@@ -1,0 +1,320 @@
+/**
+ * Disjoint closed intervals over all 64-bit byte addresses, in order, each with a value.
+ *
+ * Two levels: leaves of up to 128 intervals in typed arrays, and a sorted directory of where each leaf begins. Bounds are two
+ * words, stored with their top bits flipped so that signed comparison orders them; nothing is rounded. A leaf's directory key
+ * stays put when its first interval goes: it is only a lower bound.
+ */
+import { hiWord, join, loWord, split } from './address.ts'
+
+/** Intervals in a leaf at most. */
+const LEAF = 128
+const FLIP = 0x8000_0000 | 0
+
+/** One interval as the bigint side gives it. */
+export interface Interval<V> {
+  readonly first: bigint
+  /** Inclusive. */
+  readonly last: bigint
+  readonly value: V
+}
+
+class Leaf<V> {
+  n = 0
+  /** hi, lo of each first address, flipped. */
+  readonly firsts: Int32Array = new Int32Array(2 * LEAF)
+  /** hi, lo of each last address, flipped. */
+  readonly lasts: Int32Array = new Int32Array(2 * LEAF)
+  readonly values: (V | undefined)[] = []
+}
+
+/**
+ * A map from intervals to values. Words are int32 (hi, lo); after `seekWords`, `next`, `findWords` the interval found can be
+ * read from `firstHi` to `lastLo` and `value` until the map changes.
+ */
+export class IntervalMap<V> {
+  readonly #leaves: Leaf<V>[] = [new Leaf<V>()]
+  #dirHi: Int32Array = new Int32Array(16).fill(FLIP)
+  #dirLo: Int32Array = new Int32Array(16).fill(FLIP)
+  #size = 0
+  /** Where the cursor stands. */
+  #leaf = 0
+  #index = 0
+
+  /** Number of intervals. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Adds [first, last]. @returns false when something overlaps it; nothing changed then
+   * @throws RangeError when last < first
+   */
+  insert(first: bigint, last: bigint, value: V): boolean {
+    split(first)
+    const hi = hiWord()
+    const lo = loWord()
+    split(last)
+    return this.insertWords(hi, lo, hiWord(), loWord(), value)
+  }
+  /** The value whose interval contains `address`. */
+  find(address: bigint): V | undefined {
+    split(address)
+    return this.findWords(hiWord(), loWord())
+  }
+  /** Removes the interval that begins at `first`. @returns its value; undefined: none begins there */
+  remove(first: bigint): V | undefined {
+    split(first)
+    return this.removeWords(hiWord(), loWord())
+  }
+  /** The first interval that overlaps [first, last]. */
+  firstIn(first: bigint, last: bigint): Interval<V> | undefined {
+    split(first)
+    if (!this.seekWords(hiWord(), loWord())) return undefined
+    const found = this.#here()
+    return found.first <= last ? found : undefined
+  }
+  /** Intervals that overlap [first, last], in order; all without bounds. The map may not change while iterating. */
+  *within(first = 0n, last: bigint = (1n << 64n) - 1n): Generator<Interval<V>, void, undefined> {
+    split(first)
+    let found = this.seekWords(hiWord(), loWord())
+    while (found) {
+      const leaf = this.#leaf
+      const index = this.#index
+      const interval = this.#here()
+      if (interval.first > last) return
+      yield interval
+      this.#leaf = leaf
+      this.#index = index
+      found = this.next()
+    }
+  }
+  /** What [first, last] leaves free, in order. */
+  *gaps(
+    first = 0n,
+    last: bigint = (1n << 64n) - 1n,
+  ): Generator<{ readonly first: bigint; readonly last: bigint }, void, undefined> {
+    let free = first
+    for (const interval of this.within(first, last)) {
+      if (interval.first > free) yield { first: free, last: interval.first - 1n }
+      free = interval.last + 1n
+    }
+    if (free <= last) yield { first: free, last }
+  }
+  /** Removes everything. */
+  clear(): void {
+    this.#leaves.length = 0
+    this.#leaves.push(new Leaf<V>())
+    this.#size = 0
+  }
+
+  /** As `insert`. */
+  insertWords(firstHi: number, firstLo: number, lastHi: number, lastLo: number, value: V): boolean {
+    const fh = firstHi ^ FLIP
+    const fl = firstLo ^ FLIP
+    const lh = lastHi ^ FLIP
+    const ll = lastLo ^ FLIP
+    if (lh < fh || (lh === fh && ll < fl)) throw new RangeError('interval-map: the last address lies before the first')
+    let b = this.#leafAt(fh, fl)
+    let leaf = this.#leaves[b] as Leaf<V>
+    let i = below(leaf.firsts, leaf.n, fh, fl)
+    if (this.#blocked(b, leaf, i, fh, fl, lh, ll)) return false
+    if (leaf.n === LEAF) {
+      const kept = this.#divide(b, leaf, i)
+      if (i >= kept) {
+        leaf = this.#leaves[++b] as Leaf<V>
+        i -= kept
+      }
+    }
+    put(leaf, i + 1, fh, fl, lh, ll, value)
+    this.#size++
+    return true
+  }
+  /** As `find`. */
+  findWords(hi: number, lo: number): V | undefined {
+    const h = hi ^ FLIP
+    const l = lo ^ FLIP
+    const b = this.#leafAt(h, l)
+    const leaf = this.#leaves[b] as Leaf<V>
+    const i = below(leaf.firsts, leaf.n, h, l)
+    if (i < 0) return undefined
+    const lastHi = leaf.lasts[2 * i] as number
+    if (lastHi < h || (lastHi === h && (leaf.lasts[2 * i + 1] as number) < l)) return undefined
+    this.#leaf = b
+    this.#index = i
+    return leaf.values[i]
+  }
+  /** As `remove`. */
+  removeWords(firstHi: number, firstLo: number): V | undefined {
+    const h = firstHi ^ FLIP
+    const l = firstLo ^ FLIP
+    const b = this.#leafAt(h, l)
+    const leaf = this.#leaves[b] as Leaf<V>
+    const i = below(leaf.firsts, leaf.n, h, l)
+    if (i < 0 || leaf.firsts[2 * i] !== h || leaf.firsts[2 * i + 1] !== l) return undefined
+    const value = leaf.values[i]
+    take(leaf, i)
+    this.#size--
+    if (leaf.n < LEAF / 4) this.#thin(b, leaf)
+    return value
+  }
+  /** Puts the cursor on the first interval that ends at or above an address. @returns false when there is none */
+  seekWords(hi: number, lo: number): boolean {
+    const h = hi ^ FLIP
+    const l = lo ^ FLIP
+    this.#leaf = this.#leafAt(h, l)
+    const leaf = this.#leaves[this.#leaf] as Leaf<V>
+    this.#index = below(leaf.firsts, leaf.n, h, l)
+    if (this.#index >= 0) {
+      const lastHi = leaf.lasts[2 * this.#index] as number
+      if (lastHi > h || (lastHi === h && (leaf.lasts[2 * this.#index + 1] as number) >= l)) return true
+    }
+    return this.next()
+  }
+  /** Moves the cursor on. @returns false behind the last interval */
+  next(): boolean {
+    this.#index++
+    while (this.#index >= (this.#leaves[this.#leaf] as Leaf<V>).n) {
+      if (this.#leaf + 1 >= this.#leaves.length) return false
+      this.#leaf++
+      this.#index = 0
+    }
+    return true
+  }
+  /** Words of the interval under the cursor. */
+  get firstHi(): number {
+    return ((this.#leaves[this.#leaf] as Leaf<V>).firsts[2 * this.#index] as number) ^ FLIP
+  }
+  get firstLo(): number {
+    return ((this.#leaves[this.#leaf] as Leaf<V>).firsts[2 * this.#index + 1] as number) ^ FLIP
+  }
+  get lastHi(): number {
+    return ((this.#leaves[this.#leaf] as Leaf<V>).lasts[2 * this.#index] as number) ^ FLIP
+  }
+  get lastLo(): number {
+    return ((this.#leaves[this.#leaf] as Leaf<V>).lasts[2 * this.#index + 1] as number) ^ FLIP
+  }
+  /** Value of the interval under the cursor. */
+  get value(): V {
+    return (this.#leaves[this.#leaf] as Leaf<V>).values[this.#index] as V
+  }
+
+  #here(): Interval<V> {
+    return { first: join(this.firstHi, this.firstLo), last: join(this.lastHi, this.lastLo), value: this.value }
+  }
+  /** The last leaf that begins at or below an address. */
+  #leafAt(h: number, l: number): number {
+    const dirHi = this.#dirHi
+    const dirLo = this.#dirLo
+    let from = 1
+    let to = this.#leaves.length
+    while (from < to) {
+      const mid = (from + to) >>> 1
+      const mh = dirHi[mid] as number
+      if (mh < h || (mh === h && (dirLo[mid] as number) <= l)) from = mid + 1
+      else to = mid
+    }
+    return from - 1
+  }
+  /** Whether the interval before the place (i) or the one behind it overlaps the new one. */
+  #blocked(b: number, leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number): boolean {
+    let before = leaf
+    let at = i
+    for (let left = b; at < 0 && left > 0;) {
+      before = this.#leaves[--left] as Leaf<V>
+      at = before.n - 1
+    }
+    if (at >= 0 && !isBelow(before.lasts, at, fh, fl)) return true
+    let behind: Leaf<V> | undefined = leaf
+    let next = i + 1
+    for (let right = b; behind && next >= behind.n; next = 0) behind = this.#leaves[++right]
+    return behind !== undefined && !isAbove(behind.firsts, next, lh, ll)
+  }
+  /** Splits a full leaf; appending leaves it nearly full. @returns intervals that stay in it */
+  #divide(b: number, leaf: Leaf<V>, place: number): number {
+    const kept = place === LEAF - 1 ? LEAF - 8 : LEAF / 2
+    const right = new Leaf<V>()
+    right.firsts.set(leaf.firsts.subarray(2 * kept))
+    right.lasts.set(leaf.lasts.subarray(2 * kept))
+    for (let i = kept; i < LEAF; i++) right.values.push(leaf.values[i])
+    right.n = LEAF - kept
+    leaf.n = kept
+    leaf.values.length = kept
+    const count = this.#leaves.length
+    if (count === this.#dirHi.length) {
+      this.#dirHi = doubled(this.#dirHi)
+      this.#dirLo = doubled(this.#dirLo)
+    }
+    this.#dirHi.copyWithin(b + 2, b + 1, count)
+    this.#dirLo.copyWithin(b + 2, b + 1, count)
+    this.#dirHi[b + 1] = right.firsts[0] as number
+    this.#dirLo[b + 1] = right.firsts[1] as number
+    this.#leaves.splice(b + 1, 0, right)
+    return kept
+  }
+  /** Joins a thin leaf with a neighbour when both together stay half empty. */
+  #thin(b: number, leaf: Leaf<V>): void {
+    const right = this.#leaves[b + 1]
+    if (right && leaf.n + right.n <= LEAF / 2) return this.#merge(b, leaf, right)
+    const left = b > 0 ? this.#leaves[b - 1] : undefined
+    if (left && leaf.n + left.n <= LEAF / 2) this.#merge(b - 1, left, leaf)
+  }
+  #merge(b: number, left: Leaf<V>, right: Leaf<V>): void {
+    left.firsts.set(right.firsts.subarray(0, 2 * right.n), 2 * left.n)
+    left.lasts.set(right.lasts.subarray(0, 2 * right.n), 2 * left.n)
+    for (const value of right.values) left.values.push(value)
+    left.n += right.n
+    this.#leaves.splice(b + 1, 1)
+    this.#dirHi.copyWithin(b + 1, b + 2)
+    this.#dirLo.copyWithin(b + 1, b + 2)
+  }
+}
+
+/** The last of n first addresses that lies at or below an address; -1: none. */
+function below(firsts: Int32Array, n: number, h: number, l: number): number {
+  let from = 0
+  let to = n
+  while (from < to) {
+    const mid = (from + to) >>> 1
+    const mh = firsts[2 * mid] as number
+    if (mh < h || (mh === h && (firsts[2 * mid + 1] as number) <= l)) from = mid + 1
+    else to = mid
+  }
+  return from - 1
+}
+function isBelow(words: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = words[2 * i] as number
+  return wh < h || (wh === h && (words[2 * i + 1] as number) < l)
+}
+function isAbove(words: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = words[2 * i] as number
+  return wh > h || (wh === h && (words[2 * i + 1] as number) > l)
+}
+function put<V>(leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number, value: V): void {
+  const { firsts, lasts, values } = leaf
+  const n = leaf.n++
+  values.push(value)
+  if (i < n) {
+    firsts.copyWithin(2 * i + 2, 2 * i, 2 * n)
+    lasts.copyWithin(2 * i + 2, 2 * i, 2 * n)
+    for (let j = n; j > i; j--) values[j] = values[j - 1]
+    values[i] = value
+  }
+  firsts[2 * i] = fh
+  firsts[2 * i + 1] = fl
+  lasts[2 * i] = lh
+  lasts[2 * i + 1] = ll
+}
+function take<V>(leaf: Leaf<V>, i: number): void {
+  const { firsts, lasts, values } = leaf
+  const n = leaf.n--
+  firsts.copyWithin(2 * i, 2 * i + 2, 2 * n)
+  lasts.copyWithin(2 * i, 2 * i + 2, 2 * n)
+  for (let j = i + 1; j < n; j++) values[j - 1] = values[j]
+  values.pop()
+}
+function doubled(array: Int32Array): Int32Array {
+  const larger = new Int32Array(array.length * 2)
+  larger.set(array)
+  return larger
+}

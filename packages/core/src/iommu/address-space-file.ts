@@ -1,0 +1,61 @@
+/** The file a user passes to VFIO that stands for an I/O address space: iommufd's context, or a rival's. VFIO knows only this. */
+import type { Iova, Pasid } from '../address.ts'
+import type { FileOps } from '../file/file-ops.ts'
+import type { PciFunction } from '../pci/function.ts'
+import type { Caller } from '../process/process.ts'
+import type { IommuDevice } from './driver.ts'
+
+/** Marks a `FileOps` that can hold devices; vfio asks the file behind the descriptor for it. */
+export interface AddressSpaceFile extends FileOps {
+  readonly addressSpaces: {
+    /**
+     * Binds a device: takes the ownership of its group's DMA.
+     * @throws UapiError EPERM when somebody else owns the group
+     */
+    bindDevice(fn: PciFunction, device: IommuDevice): BoundDevice
+    /** Binds an emulated device: it reaches memory through the address space, without an IOMMU. */
+    bindAccess(user: AccessUser): BoundAccess
+    /** The container face: what /dev/vfio/vfio answers when this file serves it. Absent: it cannot. */
+    readonly container?: FileOps
+  }
+}
+
+/** A device bound to an address-space file, until `unbind`. */
+export interface BoundDevice {
+  /** Object id in the file's id space; u32. */
+  readonly id: number
+  /**
+   * Attaches to the object `target` names (an IOAS or a HWPT); attached already means: replace.
+   * @returns the id of what it is attached to in the end
+   * @throws UapiError ENOENT, EINVAL, EBUSY, ENOMEM as the file answers
+   */
+  attach(target: number, pasid?: Pasid): number
+  detach(pasid?: Pasid): void
+  unbind(): void
+}
+
+/** What an emulated device offers to the address space. */
+export interface AccessUser {
+  readonly name: string
+  /** The range goes away: let go of every pin in it before returning. */
+  unmapped(first: Iova, bytes: bigint): void
+  /** It needs pins (true), or only copies. */
+  readonly needsPins: boolean
+}
+
+/** An emulated device bound to an address-space file. */
+export interface BoundAccess {
+  readonly id: number
+  attach(target: number): number
+  detach(): void
+  /** @returns bytes copied; throws UapiError ENOENT where nothing is mapped, EPERM without the right */
+  copy(caller: Caller, iova: Iova, bytes: Uint8Array, how: { readonly write: boolean }): number
+  /** Keeps the pages of a range until `unpin`. */
+  pin(
+    iova: Iova,
+    bytes: bigint,
+    how: { readonly write: boolean },
+  ): readonly { readonly hpa: number; readonly bytes: number }[]
+  unpin(iova: Iova, bytes: bigint): void
+  unbind(): void
+}

@@ -1,0 +1,112 @@
+/** All groups of a host: functions are probed by the IOMMU drivers in bus order and sorted into groups. */
+import type { AuditSource, Claim } from '../audit.ts'
+import { UapiError } from '../errno.ts'
+import type { PciFunction } from '../pci/function.ts'
+import { type GroupReason, groupingOf } from '../pci/grouping.ts'
+import type { PciTopology } from '../pci/topology.ts'
+import { type Token, token } from '../plugin/token.ts'
+import type { IommuDevice, IommuDriver } from './driver.ts'
+import { Group } from './group.ts'
+
+/** The groups of this host. */
+export const IommuGroups: Token<GroupRegistry> = token('IommuGroups')
+
+/** Finds, makes and ends groups. Also the place where device drivers ask for DMA through the kernel. */
+export class GroupRegistry implements AuditSource {
+  readonly name = 'iommu groups'
+  readonly #pci: PciTopology
+  readonly #groups: (Group | undefined)[] = []
+  readonly #of = new Map<PciFunction, { readonly group: Group; readonly device: IommuDevice }>()
+  readonly #errors = new WeakMap<PciFunction, UapiError>()
+  #drivers: readonly IommuDriver[] = []
+
+  /** @param pci the functions to sort */
+  constructor(pci: PciTopology) {
+    this.#pci = pci
+  }
+
+  /** The machine boots: probes every function in bus order, and from now on those that come and go. */
+  start(drivers: readonly IommuDriver[]): void {
+    this.#drivers = drivers
+    for (const fn of this.#pci.functions) this.#probe(fn)
+    this.#pci.onAdded((fn) => this.#probe(fn))
+    this.#pci.onRemoved((fn) => this.#drop(fn))
+  }
+  /** Takes all groups apart, last first. */
+  close(): void {
+    for (const fn of [...this.#of.keys()].toReversed()) this.#drop(fn)
+  }
+
+  /** Groups by number; numbers of groups that ended are missing. */
+  get groups(): readonly Group[] {
+    return this.#groups.filter((g) => g !== undefined)
+  }
+  /** @returns the group of a function; undefined when no IOMMU covers it */
+  of(fn: PciFunction): Group | undefined {
+    return this.#of.get(fn)?.group
+  }
+  /** @returns the group of the function at `00:02.0` or `0001:00:02.0`; @throws RangeError when there is none */
+  containing(place: string): Group {
+    const group = this.of(this.#pci.get(place))
+    if (!group) throw new RangeError(`${place} is in no group: no IOMMU covers it`)
+    return group
+  }
+  /** @returns a function as its IOMMU driver sees it */
+  deviceOf(fn: PciFunction): IommuDevice | undefined {
+    return this.#of.get(fn)?.device
+  }
+
+  /** Why a function that an IOMMU covers is in no group. */
+  probeError(fn: PciFunction): UapiError | undefined {
+    return this.#errors.get(fn)
+  }
+
+  /** A driver that uses the DMA API binds. @throws UapiError EBUSY while the group has an owner */
+  use(fn: PciFunction): void {
+    this.of(fn)?.use()
+  }
+  /** That driver unbinds. */
+  unuse(fn: PciFunction): void {
+    this.of(fn)?.unuse()
+  }
+
+  claims(): readonly Claim[] {
+    const empty = this.groups.filter((g) => g.devices.length === 0)
+    return [{ kind: 'count', what: 'groups without members', actual: empty.length, expected: 0 }]
+  }
+
+  #probe(fn: PciFunction): void {
+    for (const driver of this.#drivers) {
+      const device = driver.probe(fn)
+      if (!device) continue
+      const { join, reasons } = groupingOf(fn, this.#pci, (other) => this.#of.has(other))
+      const group = (join && this.of(join)) ?? this.#make()
+      this.#join(fn, device, group, reasons)
+      return
+    }
+  }
+  /** A function that cannot join goes on without DMA, as in Linux; `probeError` tells why. */
+  #join(fn: PciFunction, device: IommuDevice, group: Group, reasons: readonly GroupReason[]): void {
+    try {
+      group.add(device, reasons)
+      this.#of.set(fn, { group, device })
+    } catch (error) {
+      device.release()
+      if (group.devices.length === 0) this.#groups[group.id] = undefined
+      if (!(error instanceof UapiError)) throw error
+      this.#errors.set(fn, error)
+    }
+  }
+  #drop(fn: PciFunction): void {
+    const entry = this.#of.get(fn)
+    if (!entry) return
+    this.#of.delete(fn)
+    if (entry.group.remove(entry.device)) this.#groups[entry.group.id] = undefined
+  }
+  /** The lowest free number, as ida_alloc gives it. */
+  #make(): Group {
+    const free = this.#groups.indexOf(undefined)
+    const id = free < 0 ? this.#groups.length : free
+    return (this.#groups[id] = new Group(id))
+  }
+}

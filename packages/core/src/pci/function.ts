@@ -1,0 +1,121 @@
+/** The contract of a PCI function: what a device model is, and what the bus gives it. */
+import type { Bdf } from '../address.ts'
+import type { DmaPort } from '../dma/port.ts'
+import type { AccessSize, MmioWindow } from '../memory/backing.ts'
+import type { PciQuirk } from './quirk.ts'
+
+/** A base address register. */
+export interface Bar {
+  /** 0 to 5; a 64-bit BAR takes two and is named by the lower one. 6: the expansion ROM. */
+  readonly index: number
+  /** A power of two: at least 16 for memory, 4 for I/O, 2048 for the ROM. */
+  readonly size: number
+  readonly space: 'memory' | 'io' | 'rom'
+  readonly wide: boolean
+  readonly prefetchable: boolean
+  /** What answers; absent: reads give zero, writes are lost. */
+  readonly window?: MmioWindow
+}
+
+/**
+ * A device model, before it stands anywhere: its configuration space at reset and what its registers do. `place` turns it
+ * into a `PciFunction`.
+ */
+export interface FunctionModel {
+  /** For listings, e.g. `edu`. */
+  readonly name: string
+  /** Configuration space as it reads at first: 256 (conventional) or 4096 bytes (PCI Express). */
+  readonly config: Uint8Array
+  /**
+   * For each byte of `config`, the bits software can write; absent: what usual hardware with this header and these
+   * capabilities has (`writeMasks`). Address bits of BARs always follow from their sizes.
+   */
+  readonly writable?: Uint8Array
+  /** For each byte, the bits cleared by writing 1; absent: the usual ones. */
+  readonly clearedByOne?: Uint8Array
+  readonly bars: readonly Bar[]
+  /** Called once when the function joins a bus: it keeps the function to reach its DMA port and interrupts. */
+  attached?(fn: PciFunction): void
+  /** After software wrote [offset, offset + size) of the configuration space. */
+  configWritten?(offset: number, size: number): void
+  /** Function level reset, bus reset or power cycle: registers back to their start, DMA stopped. */
+  reset?(): void
+  /** It was taken out: stop. */
+  removed?(): void
+}
+
+/**
+ * Why a function is reset: function level reset, secondary bus reset of a bridge above, leaving D3hot, power cycle.
+ */
+export type ResetKind = 'flr' | 'bus' | 'pm' | 'power'
+
+/** A function on a bus. */
+export interface PciFunction {
+  readonly model: FunctionModel
+  readonly segment: number
+  readonly bdf: Bdf
+  /** The bridge it stands behind; undefined: on a root bus. */
+  readonly parent: PciFunction | undefined
+  /** `0000:01:00.0`. */
+  readonly name: string
+  /** Whether it is a bridge, and which buses lie behind it. */
+  readonly bridge?: BridgeInfo
+  /** Its way onto the bus. Follows COMMAND.BusMaster. */
+  readonly dma: DmaPort
+  /** The id its requests carry when they reach a unit: its own, or that of a bridge above. */
+  readonly requester: Bdf
+  /** Reads 1, 2 or 4 bytes, little-endian; all ones beyond the end. @param offset 0 to 4095, a multiple of `size` */
+  readConfig(offset: number, size: 1 | 2 | 4): number
+  /** Writes 1, 2 or 4 bytes; read-only bits stay. */
+  writeConfig(offset: number, size: 1 | 2 | 4, value: number): void
+  /** The bits of [offset, offset + size) that software can change. */
+  writableConfig(offset: number, size: 1 | 2 | 4): number
+  /** The raw configuration space, for those who stand inside the function: its model, and the audit. */
+  readonly config: Uint8Array
+  readonly bars: readonly Bar[]
+  /** Where a BAR answers now; undefined while decoding is off or no address was given. */
+  barAddress(index: number): number | undefined
+  /** The address that stands in a BAR's registers, whether or not it is decoded; 0: none. @throws RangeError without such a BAR */
+  barRegister(index: number): number
+  /** Reads an I/O BAR; all ones while COMMAND.IO is off. @param offset bytes into the BAR, a multiple of `size` */
+  ioLoad(index: number, offset: number, size: AccessSize): bigint
+  /** Writes an I/O BAR; lost while COMMAND.IO is off. */
+  ioStore(index: number, offset: number, size: AccessSize, value: bigint): void
+  /** Offset of a capability in the first 256 bytes; 0: absent. @param id e.g. 0x05 MSI, 0x10 PCI Express */
+  capability(id: number): number
+  /** Offset of an extended capability; 0: absent. @param id e.g. 0x000d ACS */
+  extendedCapability(id: number): number
+  /** Interrupts it can raise. */
+  readonly interrupts: FunctionInterrupts
+  /** Registers and model go back to their start. @param how default: function level reset */
+  reset(how?: ResetKind): void
+  /** D0 to D3hot, from the power management capability; anything but D0 stops decoding, DMA and interrupts. */
+  readonly powerState: 0 | 1 | 2 | 3
+  /**
+   * Device Control, Enable No Snoop: only while this is true may the model set `dma.request.noSnoop`. False for conventional
+   * functions. It is cleared from the request when software clears the bit.
+   */
+  readonly noSnoopEnabled: boolean
+  /** Still on its bus? */
+  readonly present: boolean
+  /** What the host knows about such functions beyond their configuration space; absent: nothing. */
+  readonly quirks?: readonly PciQuirk[]
+}
+
+/** A bridge as it was enumerated. */
+export interface BridgeInfo {
+  /** Secondary and subordinate bus numbers, fixed when the bridge was placed; 0: no bus behind it. */
+  readonly secondary: number
+  readonly subordinate: number
+  /** `rootPort`, switch ports, PCIe-to-PCI, or conventional PCI-to-PCI. */
+  readonly kind: 'rootPort' | 'upstream' | 'downstream' | 'pcieToPci' | 'pciToPcie' | 'pciToPci'
+}
+
+/** How a function signals: it honours the capability's enable and mask bits and BusMaster. */
+export interface FunctionInterrupts {
+  /** Raises MSI or MSI-X vector `n`, whichever is enabled; a masked one is kept pending. @returns false when neither is enabled */
+  raise(n: number): boolean
+  /** INTx level; COMMAND.InterruptDisable hides it. */
+  setIntx(asserted: boolean): void
+  readonly intxAsserted: boolean
+}

@@ -1,0 +1,18 @@
+/** PCI functions to assign, and parts to make others of. */
+export * from './placed.ts'
+export * from './capabilities.ts'
+export * from './config-builder.ts'
+export * from './register-window.ts'
+export * from './edu.ts'
+export * from './pci-testdev.ts'
+export {
+  DMA_ENGINE,
+  DMA_ENGINE_COMMAND,
+  DMA_ENGINE_QUEUE,
+  DmaEngine,
+  dmaEngine,
+  type DmaEngineOptions,
+} from './dma-engine.ts'
+export * from './no-snoop-engine.ts'
+export * from './bridges.ts'
+export * from './recorded-function.ts'

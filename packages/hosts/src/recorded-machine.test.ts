@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { createHost, IommuUnit, parseBdf, Pci } from '@ioasis/core'
+import { DmaEngine, Edu, PciTestdev } from '@ioasis/devices'
+import { labMachine, recordedMachine } from './lab.ts'
+import { recordedMemory, recordedPlugins } from './recorded-machine.ts'
+
+const compose = (description = recordedMachine('q35-intel-sc'), options = {}) =>
+  createHost({ machine: recordedMemory(description), plugins: recordedPlugins(description, options) })
+const modelAt = (host: ReturnType<typeof compose>, at: string) => host.get(Pci).at(0, parseBdf(at)?.bdf ?? -1)?.model
+
+test('uses real models where there are some', () => {
+  using host = compose()
+  expect(modelAt(host, '00:01.0')).toBeInstanceOf(Edu)
+  expect(modelAt(host, '00:02.0')).toBeInstanceOf(PciTestdev)
+  expect(modelAt(host, '00:03.0')?.name).toBe('bridge 1b36:000c')
+})
+
+test('puts a given model in place of a recorded one', () => {
+  const clock = { now: () => 0, at: () => () => undefined, advance: () => undefined }
+  const model = (name: string) => (name === '0000:06:00.0' ? new DmaEngine(clock) : undefined)
+  using host = compose(undefined, { model })
+  expect(modelAt(host, '06:00.0')?.name).toBe('dma-engine')
+})
+
+test('has one VT-d unit where the machine has one, none where the silicon is not modelled', () => {
+  using intel = compose()
+  expect(intel.all(IommuUnit).map((u) => u.name)).toEqual(['dmar0'])
+  using amd = compose(recordedMachine('q35-amd'))
+  expect(amd.all(IommuUnit)).toEqual([])
+})
+
+test('works without a DMAR table: one unit covers everything', () => {
+  using host = compose({ ...recordedMachine('q35-intel'), acpi: {} })
+  expect(host.all(IommuUnit).length).toBe(1)
+})
+
+test('refuses a table that does not parse', () => {
+  const description = { ...labMachine('intel').description, acpi: { DMAR: new Uint8Array(60) } }
+  expect(() => recordedPlugins(description)).toThrow('q35-intel: ACPI table of 0x3c bytes: DMAR: not a DMAR table')
+})
+
+test('names the source when a function cannot stand', () => {
+  const description = recordedMachine('q35-intel-sc')
+  const [first] = description.functions
+  const broken = { ...description, functions: [{ ...first, config: new Uint8Array(64) }] } as typeof description
+  expect(() => compose(broken)).toThrow(/^q35-intel-sc: 0000:00:00\.0|configuration space of 64 bytes/)
+})

@@ -1,0 +1,193 @@
+/** Turns a described machine into plug-ins: its functions on their buses, and the IOMMU that its tables and registers tell of. */
+import {
+  busOf,
+  Clock,
+  CompositionError,
+  findCapability,
+  type FunctionModel,
+  hex,
+  isBridge,
+  type MachineOptions,
+  MSI_WINDOW,
+  Pci,
+  type PciFunction,
+  type PciTopology,
+  type Plugin,
+  type ReservedRegion,
+} from '@ioasis/core'
+import { Edu, PciTestdev, RecordedFunction, type RecordedRegister } from '@ioasis/devices'
+import { intelIommu, intelOptionsOf, type IntelUnitOptions, parseDmar } from '@ioasis/iommu-intel'
+import {
+  busesBehind,
+  type DescribedFunction,
+  type DescribedIommu,
+  keyOf,
+  leadsToBus,
+  type MachineDescription,
+  nameOfFunction,
+} from './machine-description.ts'
+import { topologyOnlyIommu } from './topology-only.ts'
+
+/** What a description leaves open. */
+export interface RecordedOptions {
+  /** `iommu=pt`. Default: as the recorded groups say. */
+  readonly identityDefault?: boolean
+  /** Bits of an address on the bus; default: as the DMAR table says, 48 without one. */
+  readonly addressWidth?: number
+  /** Whether VT-d units follow the specification or QEMU where they differ; default `specification`. */
+  readonly personality?: 'specification' | 'qemu'
+  /** Models in place of recorded configuration spaces, by `0000:01:00.0`; undefined: as recorded. */
+  readonly model?: (name: string, fn: DescribedFunction) => FunctionModel | undefined
+}
+
+const u16 = (config: Uint8Array, at: number): number => (config[at] as number) | ((config[at + 1] as number) << 8)
+const idOf = ({ config }: DescribedFunction): string =>
+  `${u16(config, 0).toString(16).padStart(4, '0')}:${u16(config, 2).toString(16).padStart(4, '0')}`
+
+const word = (bar: number, offset: number, ...bytes: number[]): RecordedRegister => ({
+  bar,
+  offset,
+  bytes: Uint8Array.from(bytes),
+})
+/** Register contents seen on the recorded machines: status words and the head of the ROM of the e1000e. */
+const KNOWN_REGISTERS: Readonly<Record<string, readonly RecordedRegister[]>> = {
+  '8086:10d3': [
+    word(0, 0x0008, 0x83, 0x02, 0x08, 0x00),
+    word(0, 0x1000, 0x14, 0x00, 0x14, 0x00),
+    word(6, 0x0000, 0x55, 0xaa, 0xd5, 0xe9, 0xa2, 0x00, 0xaa, 0x00),
+  ],
+}
+
+/** The model of a function: the real one where this package knows the device, else its recorded configuration space. */
+export function recordedModel(fn: DescribedFunction, clock: Clock): FunctionModel {
+  const id = idOf(fn)
+  if (id === '1234:11e8') return new Edu(clock, { config: fn.config })
+  if (id === '1b36:0005') return new PciTestdev({ config: fn.config })
+  const registers = KNOWN_REGISTERS[id] ?? []
+  // a host bridge may show 4096 bytes without being PCI Express; what lies above 256 is then no capability list
+  const config = findCapability(fn.config, 0x10) ? fn.config : fn.config.slice(0, 256)
+  return new RecordedFunction({
+    name: `${isBridge(fn.config) ? 'bridge ' : ''}${id}`,
+    config,
+    bars: fn.bars,
+    registers,
+  })
+}
+
+/**
+ * The plug-ins of a described machine.
+ * @throws CompositionError for tables that do not parse
+ */
+export function recordedPlugins(description: MachineDescription, options: RecordedOptions = {}): readonly Plugin[] {
+  const iommu = iommuPlugin(description, options)
+  return [functionsPlugin(description, options), ...(iommu ? [iommu] : [])]
+}
+
+/** Memory of a described machine; absent where the description does not tell. */
+export const recordedMemory = ({ ram }: MachineDescription): MachineOptions => (ram.length > 0 ? { ram } : {})
+
+function functionsPlugin(description: MachineDescription, options: RecordedOptions): Plugin {
+  return {
+    name: `machine ${description.name}`,
+    contract: 1,
+    needs: [Pci, Clock],
+    setup: (host) => {
+      const pci = host.get(Pci)
+      const clock = host.get(Clock)
+      for (const { segment, bus } of rootBuses(description)) pci.addRootBus(segment, bus)
+      for (const fn of description.functions.toSorted(bridgesFirst(description))) {
+        const model = options.model?.(nameOfFunction(fn), fn) ?? recordedModel(fn, clock)
+        placeOne(pci, model, fn, description.name)
+      }
+    },
+  }
+}
+
+function placeOne(pci: PciTopology, model: FunctionModel, fn: DescribedFunction, source: string): void {
+  try {
+    pci.place(model, fn)
+  } catch (error) {
+    if (error instanceof CompositionError) throw new CompositionError(`${source}: ${error.message}`)
+    throw error
+  }
+}
+
+/** Buses that no bridge leads to. */
+function rootBuses({ functions }: MachineDescription): { segment: number; bus: number }[] {
+  const behind = new Set(functions.filter(leadsToBus).map((f) => f.segment * 256 + busesBehind(f.config).secondary))
+  const buses = new Set(functions.map((f) => f.segment * 256 + busOf(f.bdf)))
+  return [...buses].filter((b) => !behind.has(b)).map((b) => ({ segment: Math.floor(b / 256), bus: b % 256 }))
+}
+
+/** By depth, then in bus order: a bridge stands before what lies behind it, whatever its bus number. */
+function bridgesFirst({ functions }: MachineDescription): (a: DescribedFunction, b: DescribedFunction) => number {
+  const above = new Map(functions.filter(leadsToBus).map((f) => [f.segment * 256 + busesBehind(f.config).secondary, f]))
+  const depth = (fn: DescribedFunction): number => {
+    let n = 0
+    for (let f = above.get(fn.segment * 256 + busOf(fn.bdf)); f && n < 256; n++)
+      f = above.get(f.segment * 256 + busOf(f.bdf))
+    return n
+  }
+  return (a, b) => depth(a) - depth(b) || keyOf(a) - keyOf(b)
+}
+
+const SCALABLE_MODE = 1n << 43n
+
+/** What an IOMMU plug-in can do for the machine: translate, or groups only, or nothing where there is none. */
+function iommuPlugin(description: MachineDescription, options: RecordedOptions): Plugin | undefined {
+  const { iommu, groups } = description
+  const identityDefault = options.identityDefault ?? groups?.[0]?.type === 'identity'
+  if (!iommu) return undefined
+  if (iommu.kind === 'intel' && (iommu.ecap & SCALABLE_MODE) === 0n)
+    return vtd(description, iommu, identityDefault, options)
+  return topologyOnlyIommu({
+    name: iommu.kind === 'amd' ? 'iommu-amd (topology only)' : 'iommu-intel scalable mode (topology only)',
+    covers: (fn) => !isIommuFunction(fn),
+    defaultType: identityDefault ? 'identity' : iommu.kind === 'amd' ? 'DMA' : 'DMA-FQ',
+    reserved: iommu.kind === 'amd' ? [INTERRUPT_WINDOW, HYPERTRANSPORT] : [INTERRUPT_WINDOW],
+    caps: { enforcesCoherency: iommu.kind === 'amd' || (iommu.ecap & 0x80n) !== 0n },
+  })
+}
+
+/** Base class 08, subclass 06: an IOMMU's own function is in no group. */
+const isIommuFunction = (fn: PciFunction): boolean => fn.readConfig(0x0a, 2) === 0x0806
+
+const INTERRUPT_WINDOW: ReservedRegion = {
+  first: BigInt(MSI_WINDOW.first),
+  last: BigInt(MSI_WINDOW.last),
+  type: 'msi',
+  read: false,
+  write: false,
+}
+/** drivers/iommu/amd/iommu.c amd_iommu_get_resv_regions: the HyperTransport range. */
+const HYPERTRANSPORT: ReservedRegion = {
+  first: 0xfd_0000_0000n,
+  last: 0xff_ffff_ffffn,
+  type: 'reserved',
+  read: false,
+  write: false,
+}
+
+/** Units as the DMAR table places them, all with the recorded capability registers. */
+function vtd(
+  { name, acpi }: MachineDescription,
+  { cap, ecap, registers }: DescribedIommu & { kind: 'intel' },
+  identityDefault: boolean,
+  { addressWidth, personality = 'specification' }: RecordedOptions,
+): Plugin {
+  const table = acpi['DMAR']
+  const { units = [], ...rest } = table
+    ? intelOptionsOf(parsed(name, table), () => ({ cap, ecap }))
+    : { units: [{ registers, cap, ecap }] }
+  const haw = addressWidth === undefined ? {} : { haw: addressWidth }
+  const adapt = (unit: IntelUnitOptions): IntelUnitOptions => ({ ...unit, ...haw, personality })
+  return intelIommu({ ...rest, identityDefault, units: units.map(adapt) })
+}
+
+function parsed(source: string, table: Uint8Array): ReturnType<typeof parseDmar> {
+  try {
+    return parseDmar(table)
+  } catch (error) {
+    throw new CompositionError(`${source}: ACPI table of ${hex(table.length)} bytes: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,187 @@
+/** A page table that a driver keeps for one domain: ranges are mapped, unmapped and read back, in any format. */
+import {
+  type FlushGather,
+  flushGather,
+  hex,
+  hiWord,
+  type Hpa,
+  type Iova,
+  type IovaRange,
+  loWord,
+  type PageRuns,
+  type Prot,
+  split,
+  UapiError,
+} from '@ioasis/core'
+import type { Cursor } from './cursor.ts'
+import type { PageTableFormat, PageTableGeometry } from './format.ts'
+import { layoutOf } from './layout.ts'
+import { type LeafVisitor, lookup, visitLeaves } from './lookup.ts'
+import { type LeafBits, mapRuns } from './map.ts'
+import { splitAt } from './split.ts'
+import { type TableMemory, Tables } from './tables.ts'
+import { clearRange } from './unmap.ts'
+
+/**
+ * One page table. The driver puts `root` where its hardware looks, and flushes what a gather names before it calls
+ * `release`. Nothing here flushes the unit's caches, and mapping asks for no flush: a unit that caches absent entries
+ * (VT-d caching mode) is the driver's affair.
+ */
+export class PageTable {
+  readonly format: PageTableFormat
+  /** Where the top table lies. */
+  readonly root: Hpa
+  /** What the table can hold. */
+  readonly aperture: IovaRange
+  /** Bit n set: pages of 2^n bytes are used. u64. */
+  readonly pageSizes: bigint
+  readonly #tables: Tables
+
+  /**
+   * Makes an empty table: one page.
+   * @throws RangeError when the format has no such geometry
+   * @throws UapiError ENOMEM
+   */
+  constructor(format: PageTableFormat, geometry: PageTableGeometry, memory: TableMemory) {
+    const layout = layoutOf(format, geometry)
+    this.#tables = new Tables(layout, memory)
+    this.format = format
+    this.root = this.#tables.root
+    this.aperture = { first: 0n, last: (1n << BigInt(layout.iovaBits)) - 1n }
+    this.pageSizes = layout.sizes.reduce((all, size) => all | (1n << BigInt(size.shift)), 0n)
+  }
+
+  /** Table pages that are linked, the root included. */
+  get tablePages(): number {
+    return this.#tables.occupancy.size
+  }
+
+  /**
+   * Maps runs of contiguous host memory one after the other from `iova` on, all or nothing.
+   * @param iova multiple of the smallest page, as are the runs' hpa and bytes
+   * @param attributes further bits of each leaf, e.g. SNP of VT-d: a number for bits 31:0, a bigint for others
+   * @throws UapiError EADDRINUSE when part of the range is mapped, ENOMEM, EINVAL for no permission; nothing has changed then
+   * @throws Error when the range is not aligned, or beyond the aperture or what an entry can address
+   */
+  map(iova: Iova, runs: PageRuns, prot: Prot, attributes: number | bigint = 0): void {
+    if (!prot.read && !prot.write) throw new UapiError('EINVAL', 'map', { iova })
+    const bits = this.#leafBits(prot, attributes)
+    const bytes = this.#bytesOf(runs)
+    if (bytes === 0) return
+    this.#check(iova, iova + BigInt(bytes) - 1n)
+    split(iova)
+    const first = { hi: hiWord(), lo: loWord() }
+    const at: Cursor = { hi: first.hi, lo: first.lo, run: 0, done: 0 }
+    let mapped = false
+    try {
+      mapped = mapRuns(this.#tables, at, runs, bits)
+    } finally {
+      if (!mapped) this.#undo(first.hi, first.lo, at)
+    }
+    if (!mapped) throw new UapiError('EADDRINUSE', 'map', { iova })
+  }
+
+  /**
+   * Unmaps a range. Absent parts are skipped, pages cut by its ends are split.
+   * @param iova multiple of the smallest page, as is `bytes`
+   * @param gather grows by what was removed
+   * @returns bytes that were mapped
+   * @throws UapiError ENOMEM when a split needs a table; all is still mapped then
+   */
+  unmap(iova: Iova, bytes: bigint, gather: FlushGather): bigint {
+    if (bytes === 0n) return 0n
+    const last = iova + bytes - 1n
+    this.#check(iova, last)
+    const t = this.#tables
+    split(iova)
+    const firstHi = hiWord()
+    const firstLo = loWord()
+    split(last + 1n)
+    const endHi = hiWord()
+    const endLo = loWord()
+    splitAt(t, firstHi, firstLo)
+    splitAt(t, endHi, endLo)
+    split(last)
+    const removed = clearRange(t, t.root, t.layout.topLevel, firstHi, firstLo, hiWord(), loWord(), gather)
+    if (removed === 0) return 0n
+    if (iova < gather.first) gather.first = iova
+    if (last > gather.last) gather.last = last
+    return BigInt(removed)
+  }
+
+  /** Frees the tables that a gather names. No unit may reach them any more: flush first. */
+  release(gather: FlushGather): void {
+    for (const table of gather.tables.splice(0)) this.#tables.free(table)
+  }
+
+  /** Where an access to `iova` would land, as the CPU reads the tables; undefined: nowhere. */
+  lookup(iova: Iova): Hpa | undefined {
+    if (iova > this.aperture.last || iova < 0n) return undefined
+    split(iova)
+    return lookup(this.#tables, hiWord(), loWord())
+  }
+
+  /**
+   * Calls `visit` for each page, lowest iova first. For the audit: it reads every entry.
+   * @param near leaves out tables that lie beside this range
+   */
+  leaves(visit: LeafVisitor, near?: IovaRange): void {
+    visitLeaves(this.#tables, this.root, this.#tables.layout.topLevel, 0, 0, visit, near)
+  }
+
+  /** Frees all tables, the root included. The hardware must have stopped using them; the table is of no use afterwards. */
+  free(): void {
+    for (const table of this.#tables.occupancy.keys()) this.#tables.free(table)
+    this.#tables.occupancy.clear()
+  }
+
+  #leafBits(prot: Prot, attributes: number | bigint): LeafBits {
+    const { always, read, write } = this.format.permissions
+    split(always | (prot.read ? read : 0n) | (prot.write ? write : 0n))
+    const hi = hiWord()
+    const lo = loWord()
+    if (typeof attributes === 'number') return { hi, lo: lo | attributes }
+    split(attributes)
+    return { hi: hi | hiWord(), lo: lo | loWord() }
+  }
+
+  /** Bytes of all runs, which must be whole pages that an entry can address. */
+  #bytesOf(runs: PageRuns): number {
+    const { granule, hpaEnd } = this.#tables.layout
+    const mask = granule - 1
+    let total = 0
+    let low = 0
+    let end = 0
+    for (let i = 0; i < runs.count; i++) {
+      const hpa = runs.hpa[i] as number
+      const bytes = runs.bytes[i] as number
+      total += bytes
+      low |= hpa | bytes
+      if (hpa + bytes > end) end = hpa + bytes
+    }
+    if ((low & mask) !== 0 || end > hpaEnd) {
+      throw new Error(`page-table: runs up to ${hex(end)} are not whole pages below ${hex(hpaEnd)}`)
+    }
+    return total
+  }
+  #check(iova: Iova, last: Iova): void {
+    const mask = this.#tables.layout.granule - 1
+    split(iova)
+    const low = loWord()
+    split(last)
+    if (iova >= 0n && last >= iova && last <= this.aperture.last && ((low | (loWord() + 1)) & mask) === 0) return
+    throw new Error(`page-table: ${hex(iova)}..${hex(last)} is not whole pages up to ${hex(this.aperture.last)}`)
+  }
+
+  /** Takes back what a map call wrote before it failed. No flush: nothing could translate in between. */
+  #undo(firstHi: number, firstLo: number, at: Cursor): void {
+    if (at.hi === firstHi && at.lo === firstLo) return
+    const t = this.#tables
+    const last: Cursor = { ...at }
+    last.lo = (at.lo - 1) | 0
+    if (at.lo === 0) last.hi = (at.hi - 1) | 0
+    const gather = flushGather()
+    clearRange(t, t.root, t.layout.topLevel, firstHi, firstLo, last.hi, last.lo, gather)
+    this.release(gather)
+  }
+}
