@@ -15,10 +15,11 @@ const PACKAGES = {
 }
 /** Rooms of a vendor package: silicon and driver meet in memory, registers and firmware calls only. */
 const ROOMS = { spec: ['spec'], hw: ['hw', 'spec'], driver: ['driver', 'spec'] }
-/** A hardware walk shares no code with the driver's table writer. */
-const HARDWARE_NEVER = ['@ioasis/page-table']
-/** Needs Node: the command line, and everything that is not published. */
-const MAY_USE_NODE = (file) => file.startsWith('cli/') || /\.test(-d)?\.ts$/.test(file)
+/** Entries of a package besides its main one. */
+const PUBLIC = ['kits', 'package.json']
+const CONTAINER = /^core\/src\/plugin\/(host|inject|reflect)\.ts$/
+/** Tests, and what only tests use: not published. */
+const IS_TEST = (file) => /\.(test|test-d|test-kit)\.ts$/.test(file)
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', 'packages')
 const bad = []
@@ -29,33 +30,37 @@ const sources = (dir) =>
     return e.name.endsWith('.ts') ? [join(dir, e.name)] : []
   })
 
-function check(file, spec) {
+/** @returns why `file` may not import `spec`; undefined when it may */
+function forbidden(file, spec) {
   const here = relative(root, file).split(sep).join('/')
   const [name, , room] = here.split('/')
-  const test = MAY_USE_NODE(here) && !here.startsWith('cli/')
-  const say = (why) => bad.push(`packages/${here}: may not import '${spec}' (${why})`)
-  if (spec.startsWith('node:')) return MAY_USE_NODE(here) ? undefined : say('runs in a browser: no Node')
+  const test = IS_TEST(here)
+  if (spec.startsWith('node:')) return test || name === 'cli' ? undefined : 'runs in a browser: no Node'
   if (spec === 'tsyringe' || spec === 'reflect-metadata') {
-    return /^core\/src\/plugin\/(host|inject|reflect)\.ts$/.test(here)
-      ? undefined
-      : say('only core/src/plugin names the container')
+    return CONTAINER.test(here) ? undefined : 'only core/src/plugin names the container'
   }
-  if (spec.startsWith('@ioasis/')) {
-    const [, target, ...deep] = spec.split('/')
-    if (deep.length > 0 && deep.join('/') !== 'package.json') return say('only through its public entry')
-    if (target === name) return test ? undefined : say('itself by its public entry')
-    if (test && (target === 'testkit' || name === 'testkit')) return undefined
-    if (room === 'hw' && HARDWARE_NEVER.includes(spec)) return say('silicon shares no code with the table writer')
-    return PACKAGES[name].includes(target) ? undefined : say('only downwards')
-  }
+  if (spec.startsWith('@ioasis/')) return otherPackage(name, room, test, spec.split('/').slice(1))
   if (!spec.startsWith('.')) return undefined
-  const target = relative(root, resolve(dirname(file), spec))
-    .split(sep)
-    .join('/')
-  if (!target.startsWith(`${name}/`)) return say('leaves its package')
+  const target = relative(root, resolve(dirname(file), spec)).split(sep).join('/')
+  if (!target.startsWith(`${name}/`)) return 'leaves its package'
   const to = target.split('/')[2]
-  if (ROOMS[room] && !test && name.startsWith('iommu-') && !ROOMS[room].includes(to))
-    return say(`${room}/ may import ${ROOMS[room].join('/, ')}/ only`)
+  const rooms = name.startsWith('iommu-') && !test ? ROOMS[room] : undefined
+  return rooms && !rooms.includes(to) ? `${room}/ may import ${rooms.join('/, ')}/ only` : undefined
+}
+
+function otherPackage(name, room, test, [target, ...deep]) {
+  const entry = deep.join('/')
+  if (entry !== '' && !PUBLIC.includes(entry)) return 'only through its public entries'
+  if (entry === 'kits' && !test) return 'kits are for tests'
+  if (target === name) return test ? undefined : 'itself by its public entry'
+  if (test && target === 'testkit') return undefined
+  if (room === 'hw' && target === 'page-table') return 'silicon shares no code with the table writer'
+  return PACKAGES[name].includes(target) ? undefined : 'only downwards'
+}
+
+function check(file, spec) {
+  const why = forbidden(file, spec)
+  if (why) bad.push(`${relative(join(root, '..'), file)}: may not import '${spec}' (${why})`)
 }
 
 for (const name of readdirSync(root)) {

@@ -17,6 +17,8 @@ import { enableAcs } from './pci/acs.ts'
 import { PciQuirk } from './pci/quirk.ts'
 import { Pci, PciTopology } from './pci/topology.ts'
 import { CompositionError, type Plugin, type PluginHost } from './plugin/plugin.ts'
+import { Frames, UserFrames } from './process/frames.ts'
+import { Processes, ProcessTable } from './process/process.ts'
 import { Sysfs, SysfsTree } from './sysfs.ts'
 import { Trace, Tracer } from './trace.ts'
 
@@ -39,7 +41,7 @@ export function machine(options: MachineOptions = {}): Plugin {
     name: 'machine',
     contract: 1,
     needs: [Kernel],
-    provides: [Memory, Cpus, Pages, Clock, Tracer, Interrupts, Bus, Pci, Drivers, IommuGroups, Sysfs, AuditSource],
+    provides: [Memory, Cpus, Pages, Clock, Tracer, Interrupts, Bus, Pci, Drivers, IommuGroups, Sysfs, UserFrames, Processes, AuditSource],
     setup: (host) => {
       const memory = physicalMemory(options)
       const trace = new Trace()
@@ -52,6 +54,9 @@ export function machine(options: MachineOptions = {}): Plugin {
       host.provide(Cpus, cpus)
       host.provide(Pages, pages)
       host.provide(Sysfs, new SysfsTree())
+      const frames = new Frames(pages, cpus[0], host.get(Kernel).pageSize)
+      host.provide(UserFrames, frames)
+      host.provide(Processes, new ProcessTable(frames))
       host.provide(AuditSource, {
         name: 'machine',
         claims: () => [{ kind: 'count', what: 'timers pending', actual: clock.pending, expected: clock.pending }],

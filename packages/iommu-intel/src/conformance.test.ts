@@ -4,7 +4,7 @@ import {
   type DriverVariant,
   type DriverWorld,
   WORLD_FUNCTIONS,
-} from '@ioasis/testkit'
+} from '@ioasis/testkit/kits'
 import { DEFAULT_UNIT, intelIommu } from './index.ts'
 
 const SNOOP_CONTROL = 1n << 7n

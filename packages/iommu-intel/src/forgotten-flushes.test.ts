@@ -1,4 +1,4 @@
-import { composeWorld, describeForgottenFlushes, type ForgottenFlush } from '@ioasis/testkit'
+import { composeWorld, describeForgottenFlushes, type ForgottenFlush } from '@ioasis/testkit/kits'
 import { DEFAULT_UNIT, InvalidationQueue, type InvalidatorParts, intelIommu } from './index.ts'
 import type { Invalidation } from './driver/invalidation.ts'
 

@@ -1,4 +1,4 @@
-import { composeWorld, type DriverVariant, type DriverWorld, runRandom, WORLD_FUNCTIONS } from '@ioasis/testkit'
+import { composeWorld, type DriverVariant, type DriverWorld, runRandom, WORLD_FUNCTIONS } from '@ioasis/testkit/kits'
 import { expect, test } from 'vitest'
 import { DEFAULT_UNIT, intelIommu, type IntelUnitOptions } from './index.ts'
 

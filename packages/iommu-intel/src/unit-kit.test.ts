@@ -1,6 +1,6 @@
 /** VT-d silicon in legacy mode against the unit kit, fed with tables written word by word from Intel VT-d r4.1 chapter 9. */
 import { HostMemory } from '@ioasis/core'
-import { describeIommuUnit, type UnitRig } from '@ioasis/testkit'
+import { describeIommuUnit, type UnitRig } from '@ioasis/testkit/kits'
 import { vtdCaseUnit } from './case-unit.ts'
 
 /** Root entry of bus 0; context entries of 00:02.0 (domain 1) and 00:03.0 (domain 2), four levels; their tables. */

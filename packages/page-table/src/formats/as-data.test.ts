@@ -4,7 +4,7 @@
  * Translations"), big-endian entries (POWER TCEs, arch/powerpc/platforms/powernv/pci-ioda-tce.c).
  */
 import { flushGather, pageRuns } from '@ioasis/core'
-import { describePageTableFormat } from '@ioasis/testkit'
+import { describePageTableFormat } from '@ioasis/testkit/kits'
 import { expect, test } from 'vitest'
 import type { PageTableFormat } from '../format.ts'
 import { SIZES, testWorld } from '../world.test-kit.ts'

@@ -1,4 +1,4 @@
-import { describePageTableFormat } from '@ioasis/testkit'
+import { describePageTableFormat } from '@ioasis/testkit/kits'
 import { SIZES, testWorld } from '../world.test-kit.ts'
 import { vtdss } from './vtdss.ts'
 

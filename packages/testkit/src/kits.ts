@@ -1,0 +1,10 @@
+/** Conformance kits, one per contract: each describes tests of vitest for a back end that its caller makes. */
+export * from './unit-kit.ts'
+export * from './page-table-format.ts'
+export * from './driver-kit/compose-world.ts'
+export * from './driver-kit/describe-driver.ts'
+export * from './driver-kit/driver-test.ts'
+export * from './driver-kit/fixture.ts'
+export * from './driver-kit/world.ts'
+export * from './forgotten-flushes.ts'
+export * from './random/run-random.ts'
