@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { AT, model } from './pci-models.test-kit.ts'
 import { dword, setDword, setWord, word } from './capability-chain.ts'
-import { writeMasks, type WriteMasks } from './write-masks.ts'
+import type { WriteMasks } from './capability-masks.ts'
+import { writeMasks } from './write-masks.ts'
 
 const masks = (options: Parameters<typeof model>[0], at = 0, bytes: readonly number[] = []): WriteMasks => {
   const { config } = model(options)

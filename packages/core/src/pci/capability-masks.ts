@@ -5,7 +5,14 @@
  */
 import { capabilities, dword, extendedCapabilities, portType, setDword, setWord, word } from './capability-chain.ts'
 import { ACS, AF, CAP, EXPRESS, EXT_CAP, MSI, MSIX, PM, PORT } from './header.ts'
-import type { WriteMasks } from './write-masks.ts'
+
+/** One byte for each byte of a configuration space. */
+export interface WriteMasks {
+  /** Bits that keep what is written. */
+  readonly writable: Uint8Array
+  /** Bits cleared by writing 1; they win over `writable`. */
+  readonly clearedByOne: Uint8Array
+}
 
 type Rule = (config: Uint8Array, at: number, masks: WriteMasks) => void
 

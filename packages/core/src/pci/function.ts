@@ -1,8 +1,8 @@
 /** The contract of a PCI function: what a device model is, and what the bus gives it. */
+import { type Token, tokens } from '../plugin/token.ts'
 import type { Bdf } from '../address.ts'
 import type { DmaPort } from '../dma/port.ts'
 import type { AccessSize, MmioWindow } from '../memory/backing.ts'
-import type { PciQuirk } from './quirk.ts'
 
 /** A base address register. */
 export interface Bar {
@@ -119,3 +119,26 @@ export interface FunctionInterrupts {
   setIntx(asserted: boolean): void
   readonly intxAsserted: boolean
 }
+
+/**
+ * How a host's author tells about hardware that does not behave as its configuration space says (drivers/pci/quirks.c). Each
+ * member answers undefined for functions it does not know.
+ */
+export interface PciQuirk {
+  /** For listings and for the reasons of a group, e.g. `Marvell 88SE9123 uses function 1`. */
+  readonly name: string
+  /** Further devfns (device << 3 | function, same bus) its requests carry, whether a function stands there or not. */
+  dmaAliases?(fn: PciFunction): readonly number[] | undefined
+  /** The function whose requester id it really uses, possibly on another bus (pci_real_dma_dev). */
+  realDma?(fn: PciFunction): PciFunction | undefined
+  /** Whether it isolates as the ACS bits `flags` would, whatever its capability says. */
+  acs?(fn: PciFunction, flags: number): boolean | undefined
+  /** Switches isolation on by other means than the ACS capability. @returns true when done: the capability is left alone */
+  enableAcs?(fn: PciFunction): boolean | undefined
+  /** A bridge that does not take requests over from the functions behind it (PCI_DEV_FLAGS_PCI_BRIDGE_NO_ALIAS). */
+  bridgeKeepsIds?(fn: PciFunction): boolean | undefined
+  /** A PCIe-to-PCI bridge without a PCI Express capability (PCI_DEV_FLAG_PCIE_BRIDGE_ALIAS). */
+  hiddenExpressBridge?(fn: PciFunction): boolean | undefined
+}
+/** The quirks of this host. */
+export const PciQuirk: Token<PciQuirk> = tokens('PciQuirk')

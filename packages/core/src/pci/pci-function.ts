@@ -14,7 +14,7 @@ import { allOnes, barValue, ConfigSpace, type ConfigSize } from './config-space.
 import type { Bar, BridgeInfo, FunctionModel, PciFunction, ResetKind } from './function.ts'
 import { RegisterInterrupts } from './function-interrupts.ts'
 import { AF, BRIDGE, BRIDGE_CONTROL, CAP, COMMAND, EXPRESS, HEADER, PM, PORT } from './header.ts'
-import type { PciQuirk } from './quirk.ts'
+import type { PciQuirk } from './function.ts'
 
 /** Where a function stands and what it is connected to. */
 export interface Placement {

@@ -13,7 +13,7 @@ import { allOnes, barValue, type ConfigSize } from './config-space.ts'
 import type { Bar, FunctionModel, PciFunction } from './function.ts'
 import { CAP } from './header.ts'
 import { PlacedFunction } from './pci-function.ts'
-import type { PciQuirk } from './quirk.ts'
+import type { PciQuirk } from './function.ts'
 import { barOffset, isBridge } from './write-masks.ts'
 
 /** Where a model is to stand. */

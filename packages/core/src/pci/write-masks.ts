@@ -1,16 +1,8 @@
 /** Which bits of a configuration space software can write, and which it clears by writing 1, as usual hardware has them. */
-import { maskCapabilities } from './capability-masks.ts'
+import { maskCapabilities, type WriteMasks } from './capability-masks.ts'
 import { findCapability, portType, setDword, setWord } from './capability-chain.ts'
 import type { Bar } from './function.ts'
 import { BRIDGE, CAP, COMMAND, HEADER, HEADER_TYPE, STATUS } from './header.ts'
-
-/** One byte for each byte of a configuration space. */
-export interface WriteMasks {
-  /** Bits that keep what is written. */
-  readonly writable: Uint8Array
-  /** Bits cleared by writing 1; they win over `writable`. */
-  readonly clearedByOne: Uint8Array
-}
 
 const COMMAND_BITS = COMMAND.IO | COMMAND.MEMORY | COMMAND.MASTER | COMMAND.PARITY | COMMAND.SERR | COMMAND.INTX_DISABLE
 const ROM_ADDRESS = 0xffff_f800
