@@ -1,13 +1,13 @@
-// npm run -s ioasis -- ARGS: builds what changed, then runs the command in the folder it was called from.
+// npm start, and npm run -s ioasis -- ARGS: installs and builds what is missing, then runs the command in the folder it was
+// called from. Quiet, so that the output is the command's own.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { at, install } from './workspace.mjs'
 
-const at = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 const step = (args, options) => {
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit', ...options })
   if (status !== 0) process.exit(status ?? 1)
 }
-if (!existsSync(at('node_modules/.modules.yaml'))) step([at('tools/run.mjs'), 'build', '--output-logs=errors-only'])
-step([at('node_modules/typescript/bin/tsc'), '-b', at('packages/cli/tsconfig.build.json')])
+install()
+// what the compiler has to say is not the command's output
+step([at('node_modules/typescript/bin/tsc'), '-b', at('packages/cli/tsconfig.build.json')], { stdio: ['ignore', 2, 2] })
 step([at('packages/cli/dist/main.js'), ...process.argv.slice(2)], { cwd: process.env.INIT_CWD ?? process.cwd() })

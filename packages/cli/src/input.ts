@@ -1,6 +1,7 @@
 /** Files and values that a user names on the command line. */
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
+import { jsonError } from '@ioasis/hosts'
 
 /** Bad input: one line naming the file or value and the rule. */
 export class InputError extends Error {
@@ -14,7 +15,25 @@ export function readText(path: string | URL): string {
     return (String(path).endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw new InputError(`${String(path)}: ${code === 'ENOENT' ? 'no such file' : message}`)
+    throw new InputError(`${String(path)}: ${UNREADABLE[code ?? ''] ?? message}`)
+  }
+}
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'this is a folder; a file is needed',
+  EACCES: 'not readable: permission denied',
+  Z_BUF_ERROR: 'the compressed file is cut',
+}
+
+/** What a JSON file holds. @throws InputError naming file, line and column when it cannot be read or is not JSON */
+export function readJson(path: string): unknown {
+  const text = readText(path)
+  try {
+    return JSON.parse(text)
+  } catch {
+    const { line, column } = jsonError(text) ?? { line: 1, column: 1 }
+    throw new InputError(`${path}:${line}:${column}: not JSON`)
   }
 }
 

@@ -5,6 +5,8 @@ import { InputError, readText } from './input.ts'
 
 /** A machine as a user named it. */
 export interface NamedMachine {
+  /** As given: a name or a path. */
+  readonly argument: string
   readonly description: MachineDescription
   /** Give it to `machineHost`. */
   readonly source: string | MachineDescription
@@ -24,12 +26,12 @@ export function namedMachine(argument: string): NamedMachine {
     throw new InputError(`"${argument}" is no file and no lab machine; there are ${LAB_MACHINES.join(', ')}`)
   }
   const { description, limits } = labMachine(argument)
-  return { description, source: argument, dump: false, remarks: [...limits, ...description.assumed] }
+  return { argument, description, source: argument, dump: false, remarks: [...limits, ...description.assumed] }
 }
 
 function fromFile(path: string): NamedMachine {
   const text = readText(path)
-  const dump = !text.trimStart().startsWith('{')
+  const dump = !/\.json(\.gz)?$/.test(path) && !text.trimStart().startsWith('{')
   const description = dump ? parseLspci(text, path) : parseMachineFile(text, path)
-  return { description, source: description, dump, remarks: description.assumed }
+  return { argument: path, description, source: description, dump, remarks: description.assumed }
 }

@@ -4,6 +4,8 @@ import {
   appendCapabilities,
   array,
   bytes,
+  choice,
+  flags,
   flexible,
   readCapabilities,
   s32,
@@ -146,6 +148,17 @@ test('what was encoded is decoded, for any values', () => {
       expect(all.plain(all.make(given))).toEqual(given)
     }),
   )
+})
+
+describe('names of values', () => {
+  test('go with the member, which reads and writes as before', () => {
+    const S = struct('s', { flags: flags(u32, { FIXED: 1 }), state: choice(u16, { STOP: 1 }) })
+    expect(S.plain(S.make({ flags: 0x8000_0001, state: 1 }))).toEqual({ flags: 0x8000_0001, state: 1 })
+    expect(S.fields.map((f) => f.member.names)).toEqual([
+      { kind: 'flags', names: { FIXED: 1 } },
+      { kind: 'choice', names: { STOP: 1 } },
+    ])
+  })
 })
 
 describe('a capability chain', () => {

@@ -23,8 +23,16 @@ export interface Member<T> {
   write(into: DataView, at: number, value: T): void
   /** A user pointer: where its length stands, what it points to, who reads it. */
   readonly pointer?: UserPointer
+  /** Names of its values, for printing. */
+  readonly names?: MemberNames
   /** A flexible array: the member that holds its element count, and the size of one. */
   readonly flexible?: { readonly lengthField: string; readonly elementSize: number }
+}
+
+/** Names of a member's values: bits that add up, or one of several. */
+export interface MemberNames {
+  readonly kind: 'flags' | 'choice'
+  readonly names: Readonly<Record<string, number>>
 }
 
 /** What a user pointer points to. */
@@ -56,9 +64,13 @@ function scalar(size: 1 | 2 | 4, signed: boolean): Member<number> {
   }
 }
 
+/** `__u8`. */
 export const u8: Member<number> = scalar(1, false)
+/** `__u16`, aligned to 2. */
 export const u16: Member<number> = scalar(2, false)
+/** `__u32`, aligned to 4. */
 export const u32: Member<number> = scalar(4, false)
+/** `__s32`: a file descriptor, a signed count. */
 export const s32: Member<number> = scalar(4, true)
 /** `__u64` and `__aligned_u64`. */
 export const u64: Member<bigint> = {
@@ -72,6 +84,17 @@ export const s64: Member<bigint> = {
   ...u64,
   read: (words, at) => BigInt.asIntN(64, join(words[(at >>> 2) + 1] as number, words[at >>> 2] as number)),
 }
+
+/** A member whose bits have names: `flags(u32, { FIXED_IOVA: 1, WRITEABLE: 2 })`. */
+export const flags = (member: Member<number>, names: Readonly<Record<string, number>>): Member<number> => ({
+  ...member,
+  names: { kind: 'flags', names },
+})
+/** A member that holds one of several named values: `choice(u32, { NONE: 0, INTEL_VTD: 1 })`. */
+export const choice = (member: Member<number>, names: Readonly<Record<string, number>>): Member<number> => ({
+  ...member,
+  names: { kind: 'choice', names },
+})
 
 /** `__u8 name[n]`, as bytes. Shorter values leave the rest as it is. */
 export const bytes = (n: number): Member<Uint8Array> => ({
@@ -169,10 +192,13 @@ export function struct<const F extends Members>(name: string, members: F): CStru
   const encode = (values: Partial<T>, into: Uint8Array): void => {
     write(new DataView(into.buffer, into.byteOffset, into.byteLength), 0, values)
   }
+  const byName = new Map(fields.map((field) => [field.name, field]))
+  // By the values that are given, which are few: answers carry one or two members.
   const write = (into: DataView, base: number, values: Readonly<{ [key: string]: unknown }>): void => {
-    for (const { name: key, offset, member } of fields) {
-      const value = values[key]
-      if (value !== undefined) member.write(into, base + offset, value)
+    for (const key in values) {
+      const field = byName.get(key)
+      const value = field && values[key]
+      if (value !== undefined) field?.member.write(into, base + field.offset, value)
     }
   }
   return {
@@ -196,28 +222,28 @@ export function struct<const F extends Members>(name: string, members: F): CStru
 
 /** What a decoded struct is made of; each declaration adds its getters in a subclass. */
 class DecodedStruct implements Decoded {
-  // Declared only: a field that is defined before it is assigned costs more than the whole decode.
-  declare readonly w: Words
-  declare readonly base: number
+  // Named as no C member is. Declared only: a field that is defined before it is assigned costs more than the whole decode.
+  declare readonly $words: Words
+  declare readonly $base: number
   constructor(w: Words, base: number) {
-    this.w = w
-    this.base = base
+    this.$words = w
+    this.$base = base
   }
   word(offset: number): number {
-    return this.w[(this.base + offset) >>> 2] as number
+    return this.$words[(this.$base + offset) >>> 2] as number
   }
 }
 
 /** Getters of the common members are made directly: they are read for every call. */
 function getterOf(member: Member<unknown>, offset: number): (this: DecodedStruct) => unknown {
   const index = offset >>> 2
-  if (member === u32) {
+  if (member.read === u32.read) {
     return function () {
-      return (this.w[(this.base >>> 2) + index] as number) >>> 0
+      return (this.$words[(this.$base >>> 2) + index] as number) >>> 0
     }
   }
   return function () {
-    return member.read(this.w, this.base + offset, this as unknown as Whole)
+    return member.read(this.$words, this.$base + offset, this as unknown as Whole)
   }
 }
 

@@ -10,7 +10,7 @@ export interface Clock {
   now(): number
   /** Runs `action` when the time reaches `at` (or at the next `advance`, when that has passed). */
   at(at: number, action: () => void): CancelTimer
-  /** Lets `ms` milliseconds pass, running what falls due in order; actions may set timers that fall due as well. */
+  /** Lets `ms` milliseconds pass, running what falls due in order; actions may set timers that fall due as well. @throws RangeError for less than 0 */
   advance(ms: number): void
 }
 

@@ -108,7 +108,7 @@ export class IntervalMap<V> {
     this.#size = 0
   }
 
-  /** As `insert`. */
+  /** As `insert`. @throws RangeError likewise */
   insertWords(firstHi: number, firstLo: number, lastHi: number, lastLo: number, value: V): boolean {
     const fh = firstHi ^ FLIP
     const fl = firstLo ^ FLIP

@@ -5,8 +5,12 @@ import { Bus, DmaFabric } from './dma/fabric.ts'
 import { InterruptController } from './dma/interrupt-controller.ts'
 import { Interrupts } from './dma/interrupt.ts'
 import { DriverCore, Drivers } from './driver/binding.ts'
+import { DriverSysfs } from './driver/driver-sysfs.ts'
+import { FileNode } from './file/file-ops.ts'
+import { Files, FileSystem } from './file/file-system.ts'
 import { IommuDriver } from './iommu/driver.ts'
 import { GroupRegistry, IommuGroups } from './iommu/groups.ts'
+import { GroupSysfs } from './iommu/group-sysfs.ts'
 import { Kernel } from './kernel.ts'
 import { type CacheGeometry, CpuCaches } from './memory/cpu-cache.ts'
 import { Cpus } from './memory/cpu.ts'
@@ -14,6 +18,7 @@ import { HostMemory, Memory } from './memory/host-memory.ts'
 import { makeCpus } from './memory/memory-cpu.ts'
 import { PageAllocator, Pages } from './memory/page-allocator.ts'
 import { enableAcs } from './pci/acs.ts'
+import { PciSysfs } from './pci/pci-sysfs.ts'
 import { PciQuirk } from './pci/function.ts'
 import { Pci, PciTopology } from './pci/topology.ts'
 import { CompositionError, type Plugin, type PluginHost } from './plugin/plugin.ts'
@@ -41,7 +46,23 @@ export function machine(options: MachineOptions = {}): Plugin {
     name: 'machine',
     contract: 1,
     needs: [Kernel],
-    provides: [Memory, Cpus, Pages, Clock, Tracer, Interrupts, Bus, Pci, Drivers, IommuGroups, Sysfs, UserFrames, Processes, AuditSource],
+    provides: [
+      Memory,
+      Cpus,
+      Pages,
+      Clock,
+      Tracer,
+      Interrupts,
+      Bus,
+      Pci,
+      Drivers,
+      IommuGroups,
+      Sysfs,
+      Files,
+      UserFrames,
+      Processes,
+      AuditSource,
+    ],
     setup: (host) => {
       const memory = physicalMemory(options)
       const trace = new Trace()
@@ -53,15 +74,15 @@ export function machine(options: MachineOptions = {}): Plugin {
       host.provide(Clock, clock)
       host.provide(Cpus, cpus)
       host.provide(Pages, pages)
-      host.provide(Sysfs, new SysfsTree())
+      const sysfs = new SysfsTree()
+      const files = new FileSystem(sysfs)
+      host.provide(Sysfs, sysfs)
+      host.provide(Files, files)
+      host.onReady(() => host.all(FileNode).forEach((node) => files.add(node)))
       const frames = new Frames(pages, cpus[0], host.get(Kernel).pageSize)
       host.provide(UserFrames, frames)
       host.provide(Processes, new ProcessTable(frames))
-      host.provide(AuditSource, {
-        name: 'machine',
-        claims: () => [{ kind: 'count', what: 'timers pending', actual: clock.pending, expected: clock.pending }],
-      })
-      bus(host, memory, trace)
+      bus(host, memory, trace, sysfs)
     },
   }
 }
@@ -88,17 +109,23 @@ function processors(options: MachineOptions, memory: HostMemory): ReturnType<typ
 }
 
 /** PCI, DMA, interrupts, and what the kernel makes of them at boot: groups, then drivers. */
-function bus(host: PluginHost, memory: HostMemory, trace: Trace): void {
+function bus(host: PluginHost, memory: HostMemory, trace: Trace, sysfs: SysfsTree): void {
   const interrupts = new InterruptController(trace)
   const fabric = new DmaFabric(memory, interrupts, trace)
   const pci = new PciTopology(memory, fabric, trace, interrupts)
-  const groups = new GroupRegistry(pci)
+  const groups = new GroupRegistry(pci, new GroupSysfs(sysfs))
   const drivers = new DriverCore(pci, groups)
+  const functions = new PciSysfs(sysfs, drivers)
+  const driverDirectories = new DriverSysfs(sysfs, drivers, pci)
   host.provide(Interrupts, interrupts)
   host.provide(Bus, fabric)
   host.provide(Pci, pci)
   host.provide(IommuGroups, groups)
   host.provide(AuditSource, groups)
+  host.provide(AuditSource, {
+    name: 'bus',
+    claims: () => [{ kind: 'count', what: 'ports of the bus', actual: fabric.ports, expected: pci.functions.length }],
+  })
   host.provide(Drivers, drivers)
   host.onReady(() => {
     const iommus = host.all(IommuDriver)
@@ -108,10 +135,13 @@ function bus(host: PluginHost, memory: HostMemory, trace: Trace): void {
       for (const fn of pci.functions) enableAcs(fn)
       pci.onAdded(enableAcs)
     }
+    functions.start(pci)
+    driverDirectories.start()
     groups.start(iommus)
     drivers.start()
   })
   host.onClose(() => {
     groups.close()
+    pci.close()
   })
 }

@@ -49,6 +49,19 @@ describe('a link', () => {
     expect(sysfs.readLink(`${FUNCTION}/iommu_group`)).toBe('../../../kernel/iommu_groups/3')
     expect(sysfs.readLink('/sys/bus/pci/devices/0000:00:01.0')).toBe('../../../devices/pci0000:00/0000:00:01.0')
   })
+  test('may come and go by itself', () => {
+    const sysfs = machine()
+    let target: string | undefined
+    sysfs.addLink(`${FUNCTION}/driver`, () => target)
+    expect([
+      sysfs.exists(`${FUNCTION}/driver`),
+      sysfs.kindOf(`${FUNCTION}/driver`),
+      sysfs.has(`${FUNCTION}/driver`),
+    ]).toEqual([false, undefined, true])
+    expect(sysfs.list(FUNCTION)).not.toContain('driver')
+    target = GROUP
+    expect([sysfs.resolve(`${FUNCTION}/driver`), sysfs.list(FUNCTION).includes('driver')]).toEqual([GROUP, true])
+  })
   test('is the only thing readlink takes', () => {
     expect(() => machine().readLink(`${FUNCTION}/vendor`)).toThrow(/readlink: EINVAL/)
     expect(() => machine().readLink(`${FUNCTION}/none`)).toThrow(/readlink: ENOENT/)

@@ -1,20 +1,25 @@
 /** /sys: a tree of directories, attributes and links (Documentation/filesystems/sysfs.rst). */
 import { UapiError } from './errno.ts'
 import { type Token, token } from './plugin/token.ts'
+import type { Caller } from './process/process.ts'
 
 /** An attribute. Without `show` it cannot be read, without `store` not be written. */
 export interface SysfsAttribute {
   /** The whole content; text ends in a newline as the kernel prints it. Binary attributes (`config`) give bytes. */
   show?(): string | Uint8Array
-  /** @param text what was written, the newline of `echo` included. @throws UapiError what write(2) returns */
-  store?(text: string): void
+  /**
+   * @param text what was written, the newline of `echo` included
+   * @param caller absent: the kernel itself, or a test
+   * @throws UapiError what write(2) returns
+   */
+  store?(text: string, caller?: Caller): void
 }
 
 type Directory = Map<string, Entry>
 type Entry =
   | { readonly kind: 'directory'; readonly entries: Directory }
   | { readonly kind: 'file'; readonly attribute: SysfsAttribute }
-  | { readonly kind: 'link'; readonly target: string }
+  | { readonly kind: 'link'; readonly target: string | (() => string | undefined) }
 
 /** Links followed in one path before ELOOP, as MAXSYMLINKS of include/linux/namei.h. */
 const MAX_LINKS = 40
@@ -33,11 +38,12 @@ export class SysfsTree {
   }
   /**
    * Adds a symbolic link, and the directories above it.
-   * @param target absolute path; it may come later or go earlier, the link dangles meanwhile
+   * @param target absolute path; it may come later or go earlier, the link dangles meanwhile. A function is asked at each
+   * look, and answers undefined while there is no link
    * @throws UapiError EEXIST, ENOTDIR
    */
-  addLink(path: string, target: string): void {
-    this.#add(path, { kind: 'link', target: `/${parts(target).join('/')}` })
+  addLink(path: string, target: string | (() => string | undefined)): void {
+    this.#add(path, { kind: 'link', target })
   }
   /** Removes an attribute, a link, or a directory with all below it. Harmless when there is none. */
   remove(path: string): void {
@@ -56,6 +62,12 @@ export class SysfsTree {
   exists(path: string): boolean {
     return this.#walk(path, true) !== undefined
   }
+  /** Whether something was added at this very path, a link without a target included. No link in the path is followed. */
+  has(path: string): boolean {
+    let at: Entry | undefined = this.#root
+    for (const name of parts(path)) at = at?.kind === 'directory' ? at.entries.get(name) : undefined
+    return at !== undefined
+  }
   /** What lies at the path itself: a link at its end is not followed. */
   kindOf(path: string): Entry['kind'] | undefined {
     return this.#walk(path, false)?.entry.kind
@@ -68,7 +80,8 @@ export class SysfsTree {
   list(path: string): readonly string[] {
     const { entry } = this.#find('readdir', path)
     if (entry.kind !== 'directory') throw new UapiError('ENOTDIR', 'readdir', { path })
-    return [...entry.entries.keys()].toSorted()
+    const present = [...entry.entries].filter(([, e]) => e.kind !== 'link' || targetOf(e) !== undefined)
+    return present.map(([name]) => name).toSorted()
   }
   /** Reads an attribute as text. @throws UapiError ENOENT, EISDIR, EACCES without `show`, or what `show` throws */
   read(path: string): string {
@@ -80,12 +93,17 @@ export class SysfsTree {
     const content = this.#show(path)
     return typeof content === 'string' ? Uint8Array.from(content, (c) => c.charCodeAt(0)) : content
   }
+  /** The attribute at a path. @param operation for the message @throws UapiError ENOENT, EISDIR */
+  attribute(path: string, operation: string): SysfsAttribute {
+    const { entry } = this.#find(operation, path)
+    if (entry.kind !== 'file') throw new UapiError('EISDIR', operation, { path })
+    return entry.attribute
+  }
   /** Writes an attribute. @throws UapiError ENOENT, EISDIR, EACCES without `store`, or what `store` throws */
-  write(path: string, text: string): void {
-    const { entry } = this.#find('open', path)
-    if (entry.kind !== 'file') throw new UapiError('EISDIR', 'open', { path })
-    if (!entry.attribute.store) throw new UapiError('EACCES', 'open', { path })
-    entry.attribute.store(text)
+  write(path: string, text: string, caller?: Caller): void {
+    const attribute = this.attribute(path, 'open')
+    if (!attribute.store) throw new UapiError('EACCES', 'open', { path })
+    attribute.store(text, caller)
   }
   /** The text of a link, relative to its directory as the kernel makes it. @throws UapiError ENOENT, EINVAL for another kind */
   readLink(path: string): string {
@@ -93,17 +111,16 @@ export class SysfsTree {
     if (!found) throw new UapiError('ENOENT', 'readlink', { path })
     if (found.entry.kind !== 'link') throw new UapiError('EINVAL', 'readlink', { path })
     const from = found.path.slice(0, -1)
-    const to = parts(found.entry.target)
+    const to = parts(targetOf(found.entry) ?? '')
     const common = from.findIndex((name, i) => to[i] !== name)
     const same = common < 0 ? from.length : common
     return [...from.slice(same).map(() => '..'), ...to.slice(same)].join('/')
   }
 
   #show(path: string): string | Uint8Array {
-    const { entry } = this.#find('open', path)
-    if (entry.kind !== 'file') throw new UapiError('EISDIR', 'read', { path })
-    if (!entry.attribute.show) throw new UapiError('EACCES', 'open', { path })
-    return entry.attribute.show()
+    const attribute = this.attribute(path, 'open')
+    if (!attribute.show) throw new UapiError('EACCES', 'open', { path })
+    return attribute.show()
   }
   #add(path: string, entry: Entry): void {
     const above = parts(path)
@@ -141,10 +158,11 @@ export class SysfsTree {
         continue
       }
       const next = entry.entries.get(name)
-      if (!next) return undefined
+      const target = next?.kind === 'link' ? targetOf(next) : ''
+      if (!next || target === undefined) return undefined
       if (next.kind === 'link' && (follow || todo.length > 0)) {
         if (++links > MAX_LINKS) throw new UapiError('ELOOP', 'path', { path })
-        todo = parts(next.target).concat(todo)
+        todo = parts(target).concat(todo)
         way = []
       } else {
         way.push(name)
@@ -156,6 +174,9 @@ export class SysfsTree {
 
 /** The sysfs of this host. */
 export const Sysfs: Token<SysfsTree> = token('Sysfs')
+
+const targetOf = ({ target }: { readonly target: string | (() => string | undefined) }): string | undefined =>
+  typeof target === 'string' ? target : target()
 
 const names = (path: string): string[] => path.split('/').filter((name) => name !== '' && name !== '.')
 

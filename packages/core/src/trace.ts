@@ -28,7 +28,11 @@ export interface TraceEvents {
   }
   interrupt: { readonly vector: number; readonly dest: number }
   attach: { readonly group: number; readonly domain: object }
+  /** A hypervisor starts or stops counting a non-coherent file for a virtual machine. */
   noncoherent: { readonly registered: boolean }
+  /** A vCPU executed WBINVD; `flushed`: the hypervisor flushed the host's CPUs for it. */
+  guestWbinvd: { readonly vm: object; readonly flushed: boolean }
+  /** A CPU of the host executed WBINVD. */
   wbinvd: { readonly cpu: number }
   reset: { readonly bdf: Bdf; readonly how: string }
   added: { readonly segment: number; readonly bdf: Bdf }
@@ -53,11 +57,11 @@ export class Trace {
   }
   /** @returns stops listening */
   on<K extends TraceKind>(kind: K, listener: Listener<K>): () => void {
-    const list: Listener<K>[] = (this.#listeners[kind] as Listener<K>[] | undefined) ?? []
+    const list: Listener<K>[] = this.#listeners[kind] ?? []
     ;(this.#listeners as Record<string, unknown>)[kind] = [...list, listener]
     this.#changed[kind]?.(true)
     return () => {
-      const left = (this.#listeners[kind] as Listener<K>[] | undefined)?.filter((l) => l !== listener) ?? []
+      const left = this.#listeners[kind]?.filter((l) => l !== listener) ?? []
       if (left.length > 0) (this.#listeners as Record<string, unknown>)[kind] = left
       else {
         delete this.#listeners[kind]
@@ -66,7 +70,7 @@ export class Trace {
     }
   }
   emit<K extends TraceKind>(kind: K, event: TraceEvents[K]): void {
-    for (const listener of (this.#listeners[kind] as Listener<K>[] | undefined) ?? []) listener(event)
+    for (const listener of this.#listeners[kind] ?? []) listener(event)
   }
 }
 /** The event stream of this host. */

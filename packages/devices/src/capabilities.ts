@@ -64,6 +64,7 @@ export function msi(options: Place & { vectors?: number; wide?: boolean; maskabl
 /**
  * MSI-X, PCI Local Bus 3.0 "6.8.2 MSI-X Capability and Table Structures".
  * @param options `vectors`: 1 to 2048; `table`, `pending`: BAR index and offset (a multiple of 8) of the two structures
+ * @throws RangeError for another number of vectors
  */
 export function msix(
   options: Place & {

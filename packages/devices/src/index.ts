@@ -16,3 +16,4 @@ export {
 export * from './no-snoop-engine.ts'
 export * from './bridges.ts'
 export * from './recorded-function.ts'
+export { mtty } from './mtty.ts'

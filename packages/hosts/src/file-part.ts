@@ -6,7 +6,9 @@ export class Part {
   readonly name: string
   readonly value: Readonly<Record<string, unknown>>
 
-  constructor(name: string, value: unknown) {
+  /** @param called in messages, which are one line whatever stands in the file */
+  constructor(called: string, value: unknown) {
+    const name = called.replaceAll(/\s+/g, ' ')
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new CompositionError(`${name}: ${show(value)} is not an object`)
     }

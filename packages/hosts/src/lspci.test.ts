@@ -32,6 +32,14 @@ test('assumes small BARs without them, and says so', () => {
   expect(read.assumed).toContain('0000:00:01.0: BAR 0: 4096 bytes: lspci -v tells the size')
 })
 
+test('says when ACS cannot be known: -xxx ends before it', () => {
+  const port = functions.find((f) => f.bdf === 0x18) as DescribedFunction
+  const { assumed } = parseLspci(lspciText([{ ...port, config: port.config.subarray(0, 256) }], { verbose: true }))
+  expect(assumed).toEqual([
+    expect.stringMatching(/^0000:00:03\.0: no extended capabilities .* groups may come out larger/),
+  ])
+})
+
 test('matches -v lines to BARs by address', () => {
   const text = `00:01.0 Class
 \tMemory at fe800000 (32-bit, non-prefetchable) [size=1M]

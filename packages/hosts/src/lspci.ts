@@ -3,7 +3,7 @@
  * the sizes of BARs: those stand in `[size=…]` of -v. Without it a BAR that is in use is taken for 4 KiB of memory or 32
  * ports (less where its address allows no more), and the description says so.
  */
-import { CompositionError, hex, parseBdf } from '@ioasis/core'
+import { CAP, CompositionError, findCapability, hex, parseBdf } from '@ioasis/core'
 import type { RecordedBar } from '@ioasis/devices'
 import {
   checkMachine,
@@ -59,8 +59,13 @@ export function parseLspci(text: string, source = 'lspci'): MachineDescription {
   const next = startsOfBars(drafts)
   const functions = drafts.map((draft) => finish(draft, source, assumed, next)).toSorted((a, b) => keyOf(a) - keyOf(b))
   checkMachine(source, functions, assumed.length === 0)
+  const cut = functions.filter(({ config }) => config.length === 256 && findCapability(config, CAP.EXPRESS))
+  if (cut.length > 0) assumed.push(noAcs(cut))
   return { name: source, origin: 'lspci', functions, ram: [], iommu: undefined, acpi: {}, groups: undefined, assumed }
 }
+
+const noAcs = (cut: readonly DescribedFunction[]): string =>
+  `${cut.map(nameOfFunction).join(', ')}: no extended capabilities (lspci -xxxx as root shows them); ACS is taken for absent and groups may come out larger than they are`
 
 function readLines(text: string, source: string): readonly Draft[] {
   const drafts: Draft[] = []

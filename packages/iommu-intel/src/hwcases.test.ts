@@ -22,7 +22,7 @@ const files = ['intel', 'intel-spec'].map((name) => readCaseFile(json(name), nam
 /** Legacy mode; the other groups belong to scalable mode, interrupt remapping, ATS and page requests. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   intel: 'legacy-* interrupt-window fault-recording invalidation queued-invalidation'.split(' '),
-  'intel-spec': ['five-level/legacy-*', 'snoop/legacy-*', 'fault-recording'],
+  'intel-spec': ['five-level/legacy-*', 'snoop/legacy-*', 'pass-through/legacy*', 'fault-recording'],
 }
 const options = (file: CaseFile, personality: Personality): PlayOptions & { readonly select: readonly string[] } => ({
   make: vtdCaseUnit,

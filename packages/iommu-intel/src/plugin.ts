@@ -16,6 +16,7 @@ import {
   Sysfs,
   Tracer,
 } from '@ioasis/core'
+import { contextsText, domainText, interruptsText, registersText } from './driver/debug-text.ts'
 import type { MakeInvalidator, UnitPlace } from './driver/dmar-unit.ts'
 import type { ReservedMemoryOptions } from './driver/reserved.ts'
 import { coveredById, type Scope } from './driver/scope.ts'
@@ -92,6 +93,7 @@ export function intelIommu(options: IntelOptions = {}): Plugin {
       host.provide(IommuDriver, driver)
       host.provide(AuditSource, driver)
       showUnits(host, driver)
+      showDebugFiles(host, driver)
       // Core probes the functions first, so that they have their domains when translation starts.
       host.onReady(() => driver.enable())
       host.onClose(() => {
@@ -112,6 +114,23 @@ function showUnits(host: PluginHost, driver: VtdDriver): void {
     }
     sysfs.addLink(`/sys/class/iommu/${unit.name}`, directory)
   }
+}
+
+/** Puts the driver's own view of its tables under /sys/kernel/debug. */
+function showDebugFiles(host: PluginHost, driver: VtdDriver): void {
+  const sysfs = host.get(Sysfs)
+  const directory = '/sys/kernel/debug/iommu/intel'
+  const { units, interruptTables } = driver
+  sysfs.addFile(`${directory}/iommu_regset`, { show: () => registersText(units) })
+  sysfs.addFile(`${directory}/dmar_translation_struct`, { show: () => contextsText(units) })
+  sysfs.addFile(`${directory}/ir_translation_struct`, { show: () => interruptsText(units, interruptTables) })
+  driver.onDevices({
+    added: ({ fn, unit }) => {
+      const show = (): string => domainText(unit, fn.bdf)
+      sysfs.addFile(`${directory}/${fn.name}/domain_translation_struct`, { show })
+    },
+    removed: ({ fn }) => sysfs.remove(`${directory}/${fn.name}`),
+  })
 }
 
 /** Makes the silicon, places its registers and connects it to the bus. @returns takes the registers away */

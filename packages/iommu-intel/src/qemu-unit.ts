@@ -15,8 +15,10 @@ export interface QemuProperties {
 }
 /** What a `VtdUnit` needs to look the same. */
 export interface QemuUnit {
+  /** CAP_REG and ECAP_REG, u64. */
   readonly cap: bigint
   readonly ecap: bigint
+  /** Host address width in bits. */
   readonly haw: number
 }
 

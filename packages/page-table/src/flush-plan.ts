@@ -11,7 +11,9 @@ export interface AddressMaskLimits {
 
 /** A naturally aligned range of 2^order pages of 4 KiB. */
 export interface AddressMask {
+  /** A multiple of the range's bytes. */
   readonly iova: Iova
+  /** log2 of its pages: 0 for one. */
   readonly order: number
 }
 

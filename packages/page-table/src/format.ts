@@ -26,6 +26,12 @@ export interface PageTableFormat {
     /** A leaf with all of these may be written; 0: each leaf may. */
     readonly writable: bigint
   }
+  /**
+   * A bit that hardware ignores. Where walks do not snoop, software sets it in an entry that points to a table once that
+   * entry was flushed, so that others need not flush it again; drivers/iommu/generic_pt/iommu_pt.h pt_iommu_new_table,
+   * SW_BIT_CACHE_FLUSH_DONE. Absent or 0: entries are not marked.
+   */
+  readonly flushedTable?: bigint
   /** From the smallest pages up. A geometry uses the first `topLevel + 1` of them. */
   readonly levels: readonly PageTableLevel[]
   /**

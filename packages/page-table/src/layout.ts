@@ -60,6 +60,9 @@ export interface Layout {
   /** All bits that tell a page's size or a pointer, apart from the address: what a split must replace. */
   readonly markLo: number
   readonly markHi: number
+  /** Marks an entry that points to a table and was flushed; both 0: no mark. */
+  readonly flushedLo: number
+  readonly flushedHi: number
   /** Whether a page may take several entries, and how such an entry is told. */
   readonly hasContiguous: boolean
   readonly contiguousLo: number
@@ -173,6 +176,8 @@ export function layoutOf(format: PageTableFormat, geometry: PageTableGeometry): 
     writableHi: highWord(format.permissions.writable),
     markLo: lowWord(mark),
     markHi: highWord(mark),
+    flushedLo: lowWord(format.flushedTable ?? 0n),
+    flushedHi: highWord(format.flushedTable ?? 0n),
     hasContiguous: contiguous.tested !== 0n,
     contiguousLo: lowWord(contiguous.bits & contiguous.tested),
     contiguousHi: highWord(contiguous.bits & contiguous.tested),

@@ -80,7 +80,7 @@ function fill(t: Tables, at: Cursor, runs: PageRuns, which: number, table: Hpa, 
   let free = true
   while (index < end && at.run < runs.count) {
     if (plain && smallest && view !== undefined) {
-      const pages = writeScattered(t, view, t.wordAt(table, index), end - index, at, runs, lo, hi, empty)
+      const pages = writeScattered(t, view, table, index, end - index, at, runs, bits, size, !empty)
       index += pages
       advance(at, pages, size.shift)
       if (index === end || at.run === runs.count) break
@@ -156,37 +156,43 @@ function isFree(t: Tables, view: Int32Array | undefined, table: Hpa, index: numb
 }
 
 /**
- * The hot loop for scattered memory: as many runs of one smallest page each as come next, little-endian entries.
- * It ends at the first other run or taken entry; a run of one page cannot be half done. @returns pages written; `at` moves over their runs
+ * The hot loop for scattered memory: as many runs of one smallest page each as come next, little-endian entries. It ends
+ * at the first other run or taken entry; a run of one page cannot be half done. Where it begins and the bits of an entry are
+ * worked out in here: V8 unwraps a number that is passed in once per page.
+ * @param check whether entries may be taken
+ * @returns pages written; `at` moves over their runs
  */
 function writeScattered(
   t: Tables,
   view: Int32Array,
-  from: number,
+  table: Hpa,
+  index: number,
   room: number,
   at: Cursor,
   runs: PageRuns,
-  lo: number,
-  hi: number,
-  empty: boolean,
+  bits: LeafBits,
+  size: PageSize,
+  check: boolean,
 ): number {
   const { presentFirst, presentSecond, granule } = t.layout
   const { hpa, bytes } = runs
+  const lo = bits.lo | size.lo
+  const hi = bits.hi | size.hi
   const first = at.run
   const end = Math.min(runs.count, first + room)
   let run = first
-  for (let i = from; run < end; i += 2, run++) {
+  for (let i = t.wordAt(table, index); run < end; i = (i + 2) | 0, run = (run + 1) | 0) {
     if (bytes[run] !== granule) break
-    if (!empty && (((view[i] as number) & presentFirst) | ((view[i + 1] as number) & presentSecond)) !== 0) break
+    if (check && (((view[i] as number) & presentFirst) | ((view[i + 1] as number) & presentSecond)) !== 0) break
     const target = hpa[run] as number
-    view[i] = lo | hpaLo(target)
-    view[i + 1] = hi | hpaHi(target)
+    view[i] = lo | target
+    view[i + 1] = hi | (target / 0x1_0000_0000)
   }
   at.run = run
   return run - first
 }
 
-/** The hot loop for contiguous memory: neighbouring pages of one size, little-endian entries. */
+/** The hot loop for contiguous memory: neighbouring pages of one size, little-endian entries. Int32 throughout, as above. */
 function writeRun(
   view: Int32Array,
   from: number,
@@ -196,12 +202,16 @@ function writeRun(
   step: number,
   addressLo: number,
 ): void {
-  const end = from + 2 * entries
-  for (let i = from; i < end; i += 2) {
-    view[i] = lo
-    view[i + 1] = hi
-    lo = (lo + step) | 0
-    if ((lo & addressLo) === 0) hi++
+  const end = (from + 2 * entries) | 0
+  const add = step | 0
+  const wrapped = addressLo | 0
+  let leafLo = lo | 0
+  let leafHi = hi | 0
+  for (let i = from | 0; i < end; i = (i + 2) | 0) {
+    view[i] = leafLo
+    view[i + 1] = leafHi
+    leafLo = (leafLo + add) | 0
+    if ((leafLo & wrapped) === 0) leafHi = (leafHi + 1) | 0
   }
 }
 

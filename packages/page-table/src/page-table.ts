@@ -60,14 +60,15 @@ export class PageTable {
    * Maps runs of contiguous host memory one after the other from `iova` on, all or nothing.
    * @param iova multiple of the smallest page, as are the runs' hpa and bytes
    * @param attributes further bits of each leaf, e.g. SNP of VT-d: a number for bits 31:0, a bigint for others
+   * @returns bytes mapped
    * @throws UapiError EADDRINUSE when part of the range is mapped, ENOMEM, EINVAL for no permission; nothing has changed then
    * @throws Error when the range is not aligned, or beyond the aperture or what an entry can address
    */
-  map(iova: Iova, runs: PageRuns, prot: Prot, attributes: number | bigint = 0): void {
+  map(iova: Iova, runs: PageRuns, prot: Prot, attributes: number | bigint = 0): number {
     if (!prot.read && !prot.write) throw new UapiError('EINVAL', 'map', { iova })
     const bits = this.#leafBits(prot, attributes)
     const bytes = this.#bytesOf(runs)
-    if (bytes === 0) return
+    if (bytes === 0) return 0
     this.#check(iova, iova + BigInt(bytes) - 1n)
     split(iova)
     const first = { hi: hiWord(), lo: loWord() }
@@ -79,6 +80,7 @@ export class PageTable {
       if (!mapped) this.#undo(first.hi, first.lo, at)
     }
     if (!mapped) throw new UapiError('EADDRINUSE', 'map', { iova })
+    return bytes
   }
 
   /**
@@ -145,24 +147,34 @@ export class PageTable {
     return { hi: hi | hiWord(), lo: lo | loWord() }
   }
 
-  /** Bytes of all runs, which must be whole pages that an entry can address. */
+  /**
+   * Bytes of all runs, which must be whole pages that an entry can address. The loop works on int32: runs of one page are
+   * counted, and of addresses it only gathers the bits, because the end of what an entry addresses is a power of two. Adding
+   * and comparing doubles one after the other would take as long as writing the entries.
+   */
   #bytesOf(runs: PageRuns): number {
     const { granule, hpaEnd } = this.#tables.layout
-    const mask = granule - 1
-    let total = 0
+    const { count, hpa, bytes } = runs
+    let pages = 0
+    let longer = 0
     let low = 0
-    let end = 0
-    for (let i = 0; i < runs.count; i++) {
-      const hpa = runs.hpa[i] as number
-      const bytes = runs.bytes[i] as number
-      total += bytes
-      low |= hpa | bytes
-      if (hpa + bytes > end) end = hpa + bytes
+    let high = 0
+    for (let i = 0; i < count; i = (i + 1) | 0) {
+      const first = hpa[i] as number
+      low |= first
+      high |= first / 0x1_0000_0000
+      if (bytes[i] === granule) pages = (pages + 1) | 0
+      else {
+        const length = bytes[i] as number
+        longer += length
+        low |= length
+        high |= (first + length - 1) / 0x1_0000_0000
+      }
     }
-    if ((low & mask) !== 0 || end > hpaEnd) {
-      throw new Error(`page-table: runs up to ${hex(end)} are not whole pages below ${hex(hpaEnd)}`)
+    if ((low & (granule - 1)) !== 0 || (high >>> 0) * 0x1_0000_0000 >= hpaEnd) {
+      throw new Error(`page-table: a run is not whole pages of ${hex(granule)} below ${hex(hpaEnd)}`)
     }
-    return total
+    return longer + pages * granule
   }
   #check(iova: Iova, last: Iova): void {
     const mask = this.#tables.layout.granule - 1

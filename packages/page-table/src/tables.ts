@@ -183,11 +183,16 @@ export class Tables {
     }
     return table
   }
-  /** Lets an entry of level `level` point to `child`. */
+  /** Lets an entry of level `level` point to `child`. The mark of a flushed entry is the CPU's affair and stays in its cache. */
   link(table: Hpa, level: number, index: number, child: Hpa): void {
     const { tableLo, tableHi } = this.layout.levels[level] as Level
-    this.store(table, index, tableLo | hpaLo(child), tableHi | hpaHi(child))
+    const lo = tableLo | hpaLo(child)
+    const hi = tableHi | hpaHi(child)
+    this.store(table, index, lo, hi)
+    if (!this.#flushWrites) return
     this.flush(table, index, index)
+    const { flushedLo, flushedHi } = this.layout
+    if (flushedLo | flushedHi) this.store(table, index, lo | flushedLo, hi | flushedHi)
   }
   /** Counts entries that came to be present (or, negative, absent). @returns how many are now */
   adjust(table: Hpa, by: number): number {

@@ -12,6 +12,7 @@ const MACHINE = 'intel-sc'
 /** Builds the sub-command. */
 export const demo = (terminal: Terminal): Command =>
   new Command('demo')
+    .summary('Tell the whole story: compose, map, DMA, faults, recorded answers.')
     .description(
       'Compose a recorded machine, map, send DMA, watch it land or fault, and replay recorded hardware answers.',
     )

@@ -18,14 +18,14 @@ import {
   tally,
 } from '@ioasis/testkit'
 import { Command, Option } from 'commander'
-import { InputError, readText } from '../input.ts'
+import { InputError, readJson } from '../input.ts'
 import { type Terminal, toJson } from '../terminal.ts'
 
 /** The silicon that plays the cases of a file, by the file's `iommu`. */
 const UNITS: Readonly<Record<string, MakeCaseUnit>> = { intel: vtdCaseUnit }
 
 interface Options {
-  readonly group: readonly string[]
+  readonly group?: readonly string[]
   readonly personality: Personality
   readonly exempt?: true
   readonly json?: true
@@ -34,6 +34,7 @@ interface Options {
 /** Builds the sub-command. */
 export const hwcases = (terminal: Terminal): Command =>
   new Command('hwcases')
+    .summary('Play recorded hardware answers against the silicon.')
     .description(
       'Play hardware cases against the silicon. A deviations.json beside a file says which cases to leave out.',
     )
@@ -41,46 +42,57 @@ export const hwcases = (terminal: Terminal): Command =>
     .option(
       '-g, --group <pattern>',
       'play NAME or NAME/GLOB only; may be repeated',
-      (one, all: string[]) => [...all, one],
-      [],
+      (one, all: string[] | undefined) => [...(all ?? []), one],
     )
     .addOption(
-      new Option('-p, --personality <whose>', 'where the specification leaves a choice')
+      new Option('-p, --personality <whose>', 'whose answer is asserted where the specification leaves a choice')
         .choices(['specification', 'qemu'])
         .default('specification'),
     )
     .option('--exempt', 'list the cases that were left out, with the reason')
     .option('--json', 'print outcomes as JSON')
+    .addHelpText(
+      'after',
+      `
+The closing line counts: cases that were asserted, those of them that failed, and cases that were left out (exempt).
+
+Examples:
+  ioasis hwcases intel.json --group legacy-walk --group 'invalidation/reg-*'
+  ioasis hwcases intel.json.gz --personality qemu --exempt`,
+    )
     .action((paths: string[], options: Options) => {
-      const outcomes = paths.flatMap((path) => playPath(path, options, terminal))
+      const files = paths.map((path) => readCases(path))
+      for (const pattern of options.group ?? []) {
+        if (!files.some(({ file }) => file.cases.some((one) => selected(one, [pattern]))))
+          throw new InputError(`--group: no case matches "${pattern}"`)
+      }
+      const outcomes = files.flatMap((file) => playFile(file, options, terminal))
       terminal.progress('')
-      if (outcomes.length === 0) throw new InputError(`no case matches ${options.group.join(', ')}`)
       report(outcomes, options, terminal)
       if (tally(outcomes).failed > 0) process.exitCode = 1
     })
 
-function playPath(path: string, { group, personality }: Options, terminal: Terminal): CaseOutcome[] {
-  const file = readCases(path)
-  const make = UNITS[file.iommu]
-  if (!make)
-    throw new InputError(
-      `${path}: there is no ${file.iommu} silicon yet; cases of ${Object.keys(UNITS).join(', ')} can be played`,
-    )
-  const cases = file.cases.filter((one) => selected(one, group))
-  const deviations = readDeviationsBeside(path)
-  return cases.map((one, i) => {
-    terminal.progress(`${file.name}: ${i + 1} of ${cases.length} ${one.group}/${one.name}`)
-    return playCase(file, one, { make, personality, deviations, exactCaches: true })
-  })
+/** A case file with what stands beside it. */
+interface PlayableFile {
+  readonly file: CaseFile
+  readonly make: MakeCaseUnit
+  readonly deviations: Deviations
 }
 
-function readCases(path: string): CaseFile {
-  const text = readText(path)
-  try {
-    return readCaseFile(text, path)
-  } catch (error) {
-    throw new InputError((error as Error).message)
-  }
+function readCases(path: string): PlayableFile {
+  const file = named(path, () => readCaseFile(readJson(path), path))
+  const make = UNITS[file.iommu]
+  if (make) return { file, make, deviations: readDeviationsBeside(path) }
+  const playable = Object.keys(UNITS).join(', ')
+  throw new InputError(`${path}: there is no ${file.iommu} silicon yet; cases of ${playable} can be played`)
+}
+
+function playFile({ file, make, deviations }: PlayableFile, options: Options, terminal: Terminal): CaseOutcome[] {
+  const cases = file.cases.filter((one) => selected(one, options.group))
+  return cases.map((one, i) => {
+    terminal.progress(`${file.name}: ${i + 1} of ${cases.length} ${one.group}/${one.name}`)
+    return playCase(file, one, { make, personality: options.personality, deviations, exactCaches: true })
+  })
 }
 
 function readDeviationsBeside(path: string): Deviations {
@@ -88,10 +100,17 @@ function readDeviationsBeside(path: string): Deviations {
     .map((name) => join(dirname(path), name))
     .find((p) => existsSync(p))
   if (!found) return new Map()
+  const list = readJson(found)
+  return named(found, () => readDeviations(list))
+}
+
+/** Puts the file's name before what `read` refuses. */
+function named<T>(path: string, read: () => T): T {
   try {
-    return readDeviations(readText(found))
+    return read()
   } catch (error) {
-    throw new InputError(`${found}: ${(error as Error).message}`)
+    if (error instanceof InputError) throw error
+    throw new InputError(`${path}: ${(error as Error).message}`)
   }
 }
 

@@ -2,6 +2,7 @@
 import {
   ACCESS,
   Bus,
+  DMA,
   DmaRequest,
   type ExplainedEntry,
   type Explanation,
@@ -16,6 +17,7 @@ import {
   parseBdf,
   type PciFunction,
   split,
+  UapiError,
 } from '@ioasis/core'
 import { Command } from 'commander'
 import { InputError, parseSize } from '../input.ts'
@@ -25,8 +27,9 @@ import { hostOf } from './groups.ts'
 
 interface Options {
   readonly write?: true
-  readonly noSnoop?: true
-  readonly map: readonly string[]
+  /** False with --no-snoop. */
+  readonly snoop: boolean
+  readonly map?: readonly string[]
   readonly readOnly?: true
   readonly enforceCoherency?: true
   readonly json?: true
@@ -35,6 +38,7 @@ interface Options {
 /** Builds the sub-command. */
 export const walk = (terminal: Terminal): Command =>
   new Command('walk')
+    .summary('Explain one translation, entry by entry.')
     .description('Explain one translation: every table entry with its fields by name, and why it ended as it did.')
     .argument('<machine>', MACHINE_HELP)
     .argument('<bdf>', 'the function that asks, e.g. 01:00.0')
@@ -44,21 +48,26 @@ export const walk = (terminal: Terminal): Command =>
     .option(
       '-m, --map <iova:bytes>',
       'map fresh memory first, e.g. 0x10000:8K; may be repeated',
-      (one, all: string[]) => [...all, one],
-      [],
+      (one, all: string[] | undefined) => [...(all ?? []), one],
     )
     .option('--read-only', 'map it read-only')
     .option('--enforce-coherency', 'let the domain enforce coherency before mapping')
     .option('--json', 'print as JSON')
-    .action((machine: string, bdf: string, iova: string, options: Options & { snoop: boolean }) => {
+    .addHelpText(
+      'after',
+      `
+Without --map the function has the domain that the kernel gives it at boot, with nothing mapped.
+
+Examples:
+  ioasis walk intel-sc 01:00.0 0x10000 --map 0x10000:8K
+  ioasis walk intel-sc 01:00.0 0x10000 --map 0x10000:8K --no-snoop --enforce-coherency`,
+    )
+    .action((machine: string, bdf: string, iova: string, options: Options) => {
       const host = hostOf(namedMachine(machine))
       try {
-        const explanation = explain(host, functionAt(host, bdf), parseSize(iova, 'iova'), {
-          ...options,
-          ...(options.snoop ? {} : { noSnoop: true }),
-        })
-        if (options.json) terminal.line(toJson(explanation))
-        else print(explanation, terminal)
+        const told = explain(host, functionAt(host, bdf), parseSize(iova, 'iova'), options)
+        if (options.json) terminal.line(toJson(told))
+        else print(told, terminal)
       } finally {
         host.close()
       }
@@ -72,29 +81,44 @@ function functionAt(host: Host, place: string): PciFunction {
   return fn
 }
 
-function explain(host: Host, fn: PciFunction, iova: bigint, options: Options): Explanation {
+/** An explanation with the request it explains. */
+interface Told extends Explanation {
+  /** e.g. `0000:01:00.0 reads iova 0x10000`. */
+  readonly request: string
+  /** Whether the CPUs' caches take part; undefined where the request is refused. */
+  readonly snooped: boolean | undefined
+}
+
+function explain(host: Host, fn: PciFunction, iova: bigint, options: Options): Told {
   const unit = host.get(Bus).unitOf(fn.segment, fn.requester)
-  if (!unit?.explain) throw new InputError(`${fn.name}: no IOMMU silicon is modelled for this function`)
-  if (options.map.length > 0) mapAll(host, fn, options)
+  if (!unit?.explain) throw new InputError(`bdf: ${fn.name}: no IOMMU silicon is modelled for this function`)
+  if (options.map) mapAll(host, fn, options, options.map)
   const request = new DmaRequest(fn.requester)
   split(iova)
   request.iovaHi = hiWord()
   request.iovaLo = loWord()
   request.length = 1
   request.access = options.write ? ACCESS.WRITE : ACCESS.READ
-  request.noSnoop = options.noSnoop ?? false
-  return unit.explain(request)
+  request.noSnoop = !options.snoop
+  const explanation = unit.explain(request)
+  const snooped = unit.translate(request) === DMA.OK ? request.out.snooped : undefined
+  const how = options.snoop ? '' : ', with the No Snoop attribute'
+  return {
+    request: `${fn.name} ${options.write ? 'writes' : 'reads'} iova ${hex(iova)}${how}`,
+    ...explanation,
+    snooped,
+  }
 }
 
 /** Attaches the function's group to a fresh domain and maps memory as asked. */
-function mapAll(host: Host, fn: PciFunction, { map, readOnly, enforceCoherency }: Options): void {
+function mapAll(host: Host, fn: PciFunction, { readOnly, enforceCoherency }: Options, map: readonly string[]): void {
   const group = host.get(IommuGroups).of(fn)
-  if (!group) throw new InputError(`${fn.name} is in no group`)
+  if (!group) throw new InputError(`bdf: ${fn.name} is in no group`)
   const domain = group.allocDomain()
   group.claim({ user: 'ioasis walk' }, false)
   group.attach(domain)
   if (enforceCoherency && domain.coherency?.enforce() !== true)
-    throw new InputError(`${fn.name}: its IOMMU cannot enforce coherency`)
+    throw new InputError(`--enforce-coherency: the IOMMU of ${fn.name} cannot`)
   for (const text of map) {
     const [at, size] = text.split(':')
     if (!at || !size) throw new InputError(`--map: "${text}" is not IOVA:BYTES such as 0x10000:8K`)
@@ -106,19 +130,33 @@ function mapAll(host: Host, fn: PciFunction, { map, readOnly, enforceCoherency }
     const last = first + BigInt(bytes) - 1n
     if (last > aperture.last)
       throw new InputError(`--map: ${hex(last)} is beyond what the domain can hold, ${hex(aperture.last)}`)
-    const runs = pageRuns([host.get(Pages).alloc(bytes, 'ioasis walk'), bytes])
-    domain.map(first, runs, { read: true, write: !readOnly })
+    try {
+      const runs = pageRuns([host.get(Pages).alloc(bytes, 'ioasis walk'), bytes])
+      domain.map(first, runs, { read: true, write: !readOnly })
+    } catch (error) {
+      throw error instanceof UapiError
+        ? new InputError(`--map: "${text}": ${REFUSED[error.errno] ?? error.message}`)
+        : error
+    }
   }
 }
 
-function print({ unit, entries, verdict, status, hpa, pageBytes }: Explanation, terminal: Terminal): void {
+const REFUSED: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'some of it is mapped already',
+  ENOMEM: 'the machine has no free memory of that size in one piece',
+}
+
+function print({ request, unit, entries, verdict, status, hpa, pageBytes, snooped }: Told, terminal: Terminal): void {
   const { line, style } = terminal
-  line(style.title(`unit ${unit}`))
+  line(style.title(`${request}; unit ${unit}`))
   for (const entry of entries) printEntry(entry, terminal)
   line()
-  if (status === 0)
-    line(style.good(`${verdict}${hpa === undefined ? '' : ` (hpa ${hex(hpa)}, leaf of ${pageBytes ?? 0} bytes)`}`))
-  else line(style.bad(`refused with reason ${hex(status)}: ${verdict}`))
+  if (status === DMA.OK) {
+    const leaf = hpa === undefined || pageBytes === undefined ? '' : ` (hpa ${hex(hpa)}, a page of ${pageBytes} bytes)`
+    line(style.good(`${verdict}${leaf}`))
+    if (snooped !== undefined)
+      line(snooped ? "the CPUs' caches are snooped" : "not snooped: the access goes past the CPUs' caches")
+  } else line(style.bad(`refused with reason ${hex(status)}: ${verdict}`))
 }
 
 function printEntry({ name, hpa, index, words, fields, verdict }: ExplainedEntry, { line, style }: Terminal): void {

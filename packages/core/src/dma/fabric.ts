@@ -30,7 +30,7 @@ class HostBridge implements Translator {
 
 /** The bus of one host: makes ports, binds them to units, carries interrupt messages. */
 export class DmaFabric {
-  /** Whether anybody traces DMA; read once per transfer. */
+  /** Whether anybody traces DMA; each port is told. */
   traced = false
   readonly #memory: HostMemory
   readonly #interrupts: Interrupts
@@ -46,6 +46,7 @@ export class DmaFabric {
     this.#trace = trace
     trace.onChange('dma', (wanted) => {
       this.traced = wanted
+      for (const port of this.#ports) port.traced = wanted
     })
   }
 
@@ -53,6 +54,7 @@ export class DmaFabric {
   port(segment: number, requester: Bdf): DmaPort {
     const unit = this.unitOf(segment, requester)
     const port = new DmaPort(this, this.#memory, this.#trace, segment, requester, unit ?? this.#bridge)
+    port.traced = this.traced
     this.#ports.add(port)
     return port
   }

@@ -21,13 +21,13 @@ describe('vectors', () => {
     interrupts.deliver(message(0x40))
     expect([got, interrupts.pending]).toEqual([[0x40, -0x40, -0x40], []])
   })
-  test('are handed out from 0x30 to 0xfe, lowest free first', () => {
+  test('are handed out from 0x21 to 0xfe, lowest free first', () => {
     const interrupts = new InterruptController()
-    const all = Array.from({ length: 0xfe - 0x30 + 1 }, () => interrupts.allocate())
-    expect([all[0], all.at(-1)]).toEqual([0x30, 0xfe])
+    const all = Array.from({ length: 0xfe - 0x21 + 1 }, () => interrupts.allocate())
+    expect([all[0], all.at(-1)]).toEqual([0x21, 0xfe])
     expect(() => interrupts.allocate()).toThrow(RangeError)
     interrupts.free(0x77)
-    expect([interrupts.allocate(), interrupts.allocated]).toEqual([0x77, 207])
+    expect([interrupts.allocate(), interrupts.allocated]).toEqual([0x77, 222])
   })
   test('one that is given back takes nothing pending along', () => {
     const interrupts = new InterruptController()
@@ -53,4 +53,18 @@ test('lines are kept by function and pin', () => {
   interrupts.setLine(b, true)
   interrupts.setLine(a, false)
   expect([interrupts.lineAsserted(a), interrupts.lineAsserted(b)]).toEqual([false, true])
+})
+test('who watches a line hears each rising edge of any pin of the function', () => {
+  const interrupts = new InterruptController()
+  const line = { segment: 0, bdf: 8, pin: 1 } as const
+  const heard: string[] = []
+  const stop = interrupts.watchLine(line, () => heard.push('one'))
+  interrupts.watchLine(line, () => heard.push('two'))
+  interrupts.setLine(line, true)
+  interrupts.setLine(line, true)
+  interrupts.setLine({ ...line, bdf: 16 }, true)
+  stop()
+  interrupts.setLine(line, false)
+  interrupts.setLine({ ...line, pin: 2 }, true)
+  expect(heard).toEqual(['one', 'two', 'two'])
 })

@@ -3,8 +3,8 @@ import type { Bdf } from '../address.ts'
 import type { Trace } from '../trace.ts'
 import type { InterruptMessage, Interrupts } from './interrupt.ts'
 
-/** Vectors below belong to exceptions and the legacy controllers; 0xff is the spurious vector. */
-const FIRST_FREE = 0x30
+/** Vectors below belong to exceptions, and 0x20 to the clock (arch/x86/kernel/apic/vector.c); 0xff is the spurious vector. */
+const FIRST_FREE = 0x21
 const LAST_FREE = 0xfe
 
 interface Line {
@@ -21,6 +21,7 @@ export class InterruptController implements Interrupts {
   readonly #pending = new Set<number>()
   readonly #allocated = new Set<number>()
   readonly #lines = new Map<number, number>()
+  readonly #watchers = new Map<number, readonly (() => void)[]>()
   readonly #trace: Trace | undefined
 
   /** @param trace told of each delivery */
@@ -77,8 +78,19 @@ export class InterruptController implements Interrupts {
     const now = asserted ? pins | (1 << pin) : pins & ~(1 << pin)
     if (now) this.#lines.set(key, now)
     else this.#lines.delete(key)
+    if (asserted && !(pins & (1 << pin))) for (const action of this.#watchers.get(key) ?? []) action()
   }
   lineAsserted({ segment, bdf, pin }: Line): boolean {
     return ((this.#lines.get(segment * 0x1_0000 + bdf) ?? 0) & (1 << pin)) !== 0
+  }
+  watchLine({ segment, bdf }: Omit<Line, 'pin'>, action: () => void): () => void {
+    const key = segment * 0x1_0000 + bdf
+    const own = (): void => action()
+    this.#watchers.set(key, [...(this.#watchers.get(key) ?? []), own])
+    return () => {
+      const left = this.#watchers.get(key)?.filter((other) => other !== own) ?? []
+      if (left.length > 0) this.#watchers.set(key, left)
+      else this.#watchers.delete(key)
+    }
   }
 }

@@ -37,7 +37,7 @@ export interface Interrupts {
   deliver(message: InterruptMessage): void
   /** Runs `action` for each delivery of `vector`. @returns stops it */
   handle(vector: number, action: (message: InterruptMessage) => void): () => void
-  /** Takes a free vector, 0x30 to 0xfe; @throws RangeError when none is left. @returns its number */
+  /** Takes a free vector, 0x21 to 0xfe: on a PC Linux gives 0x20 to the clock; @throws RangeError when none is left. @returns its number */
   allocate(): number
   free(vector: number): void
   /** Vectors delivered and not taken by a handler, lowest first. */
@@ -46,6 +46,8 @@ export interface Interrupts {
   setLine(source: { readonly segment: number; readonly bdf: Bdf; readonly pin: 1 | 2 | 3 | 4 }, asserted: boolean): void
   /** Whether any source asserts the line of that function. */
   lineAsserted(source: { readonly segment: number; readonly bdf: Bdf; readonly pin: 1 | 2 | 3 | 4 }): boolean
+  /** Runs `action` each time a function begins to assert its line, whichever pin. @returns stops it */
+  watchLine(source: { readonly segment: number; readonly bdf: Bdf }, action: () => void): () => void
 }
 
 /** The interrupt sink of this host. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { HostMemory } from '../memory/host-memory.ts'
+import { CHUNK_BYTES, CHUNK_MASK, chunkIndex, HostMemory } from '../memory/host-memory.ts'
 import { Trace } from '../trace.ts'
 import { DmaFabric } from './fabric.ts'
 import type { InterruptMessage, Interrupts } from './interrupt.ts'
@@ -190,10 +190,14 @@ test('transfers are traced only while somebody listens', () => {
   const seen: unknown[] = []
   const off = trace.on('dma', (event) => seen.push(event))
   port.write(0x40n, bytes(8))
+  fabric.port(0, 9).store64(0, 0x48, 1, 2)
   off()
   port.write(0x40n, bytes(8))
-  expect(seen).toEqual([{ requester: 8, write: true, iova: 0x40n, bytes: 8, status: DMA.OK }])
-  expect(fabric.traced).toBe(false)
+  expect(seen).toEqual([
+    { requester: 8, write: true, iova: 0x40n, bytes: 8, status: DMA.OK },
+    { requester: 9, write: true, iova: 0x48n, bytes: 8, status: DMA.OK },
+  ])
+  expect([fabric.traced, port.traced]).toEqual([false, false])
 })
 
 test('the attributes set on the request reach the unit', () => {
@@ -210,4 +214,9 @@ test('the attributes set on the request reach the unit', () => {
   port.request.pasid = 5
   port.write(0n, bytes(24))
   expect(seen).toEqual([[ACCESS.WRITE, true, 5, 24]])
+})
+
+test('the literals of the hot paths are the constants they stand for', () => {
+  expect([ACCESS.WRITE, TARGET.MEMORY, DMA.OK, CHUNK_BYTES, CHUNK_MASK]).toEqual([2, 1, 0, 0x4_0000, 0x3_ffff])
+  expect([chunkIndex(1, -1), chunkIndex(0x2_0000, 0)]).toEqual([0x7fff, 0x7fff_ffff])
 })

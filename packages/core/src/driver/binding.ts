@@ -45,6 +45,7 @@ export class DriverCore {
   readonly #bound = new Map<PciFunction, Binding>()
   readonly #overrides = new WeakMap<PciFunction, string>()
   readonly #errors = new WeakMap<PciFunction, UapiError>()
+  readonly #watchers: ((driver: PciDriver, registered: boolean) => void)[] = []
   #started = false
 
   constructor(pci: PciTopology, claims: DmaClaims) {
@@ -71,14 +72,20 @@ export class DriverCore {
   register(driver: PciDriver): void {
     if (this.#drivers.has(driver.name)) throw new UapiError('EBUSY', 'driver_register', { driver: driver.name })
     this.#drivers.set(driver.name, { driver, added: [] })
+    for (const watcher of this.#watchers) watcher(driver, true)
     this.#tryEverywhere(driver)
   }
   /** Unbinds it everywhere and forgets it. @returns pending while one of its devices is still used */
   unregister(name: string): Removal {
     const { driver } = this.#named(name, 'driver_unregister')
     this.#drivers.delete(name)
+    for (const watcher of this.#watchers) watcher(driver, false)
     const bound = [...this.#bound].filter(([, binding]) => binding.driver === driver).map(([fn]) => fn)
     return allOf(bound.map((fn) => this.#release(fn)))
+  }
+  /** Tells of drivers that are registered and unregistered from now on. */
+  onRegistered(watcher: (driver: PciDriver, registered: boolean) => void): void {
+    this.#watchers.push(watcher)
   }
   /** Registered drivers, in the order of registration. */
   get drivers(): readonly PciDriver[] {

@@ -1,8 +1,12 @@
 /** What a driver offers to user space through VFIO; vfio owns the files and the interlock, the driver owns the device. */
-import type { FileOps, Mapping, MmapRequest } from '../file/file-ops.ts'
+import type { Uva } from '../address.ts'
+import type { InfoCapability } from '../c-struct.ts'
+import type { Mapping, MmapRequest } from '../file/file-ops.ts'
 import type { PciFunction } from '../pci/function.ts'
+import { type Token, token } from '../plugin/token.ts'
 import type { Caller } from '../process/process.ts'
 import type { EventFd } from '../wait.ts'
+import type { Removal } from './completion.ts'
 
 /** How a device reaches memory. */
 export type VfioConnection =
@@ -15,44 +19,75 @@ export type VfioConnection =
 
 /** A device as its VFIO driver offers it. None of it is reachable before the descriptor is bound: the interlock lies in vfio. */
 export interface VfioDriver {
-  /** `vfio-pci`, `mtty`. */
+  /** `vfio-pci`, `vfio-mtty`. */
   readonly name: string
   readonly connection: VfioConnection
+  /** Its directory in sysfs; `vfio-dev/vfioN` is made below. Absent: it has none. */
+  readonly sysfs?: string
+  /**
+   * Whether the text that VFIO_GROUP_GET_DEVICE_FD was given names this device. Absent: the device's name and nothing else does.
+   * @throws UapiError EINVAL, EACCES for options after the name
+   */
+  matches?(text: string): boolean
+  /**
+   * Whether who binds the device shows the right token. Absent: there are no tokens, and showing one is EINVAL.
+   * @param uuid 16 bytes; undefined: none was shown
+   * @throws UapiError EACCES, EINVAL
+   */
+  checkToken?(uuid: Uint8Array | undefined): void
   /** The first user came: enable the device. @throws UapiError when it cannot */
   open(caller: Caller): VfioSession
 }
 
 /** One opened device, until its last descriptor is closed. */
 export interface VfioSession {
-  readonly info: { readonly flags: number; readonly regions: number; readonly irqs: number }
+  readonly info: VfioInfo
   /** @throws UapiError EINVAL for an index it does not have */
   regionInfo(index: number): VfioRegion
+  /** @throws UapiError EINVAL for an index it does not have */
   irqInfo(index: number): VfioIrq
-  /** VFIO_DEVICE_SET_IRQS after its argument was checked: `data` holds event files, booleans or nothing. */
+  /** Interrupts of an index as VFIO_DEVICE_SET_IRQS counts them; 0 for one that `irqInfo` refuses. */
+  irqCount(index: number): number
+  /** VFIO_DEVICE_SET_IRQS after its argument was checked. */
   setIrqs(caller: Caller, request: VfioIrqRequest): void
-  read(caller: Caller, region: number, offset: bigint, into: Uint8Array): number
-  write(caller: Caller, region: number, offset: bigint, from: Uint8Array): number
-  mmap(caller: Caller, region: number, request: MmapRequest): Mapping
+  /** @returns bytes read */
+  read(caller: Caller, offset: bigint, into: Uint8Array): number
+  /** @returns bytes written */
+  write(caller: Caller, offset: bigint, from: Uint8Array): number
+  /** @param request its offset is the file's: region and place in it */
+  mmap(caller: Caller, request: MmapRequest): Mapping
   /** VFIO_DEVICE_RESET. Absent: ENOTTY. */
   reset?(): void
-  /** VFIO_DEVICE_FEATURE: rows by feature number, each with what it allows. */
+  /** VFIO_DEVICE_FEATURE: by feature number, each with what it allows. */
   readonly features: ReadonlyMap<number, VfioFeature>
-  /** Further ioctls of this driver. */
+  /** Further ioctls of this driver. @throws UapiError ENOTTY for one it does not know */
   ioctl?(caller: Caller, number: number, arg: bigint): number
+  /** Runtime power management: each ioctl wakes the device before, and lets it sleep again after. Absent: it never sleeps. */
+  readonly power?: { wake(): void; idle(): void }
   /** The device is asked back (unbind, hot-unplug): the driver tells its user and waits for `close`. */
   request(count: number): void
   close(): void
 }
 
+/** The answer to VFIO_DEVICE_GET_INFO. */
+export interface VfioInfo {
+  /** `VFIO_DEVICE_FLAGS_*`; CAPS is added where there are capabilities. */
+  readonly flags: number
+  readonly regions: number
+  /** Interrupt indices. */
+  readonly irqs: number
+  readonly capabilities?: readonly InfoCapability[]
+}
 /** A region's answer to VFIO_DEVICE_GET_REGION_INFO. */
 export interface VfioRegion {
+  /** `VFIO_REGION_INFO_FLAG_*`; CAPS is added where there are capabilities. */
   readonly flags: number
   readonly size: bigint
+  /** In the device's file. */
   readonly offset: bigint
-  /** Capability chain, already laid out. */
-  readonly capabilities?: Uint8Array
+  readonly capabilities?: readonly InfoCapability[]
 }
-/** An interrupt's answer to VFIO_DEVICE_GET_IRQ_INFO. */
+/** An interrupt index' answer to VFIO_DEVICE_GET_IRQ_INFO. */
 export interface VfioIrq {
   readonly flags: number
   readonly count: number
@@ -62,15 +97,49 @@ export interface VfioIrqRequest {
   readonly index: number
   readonly start: number
   readonly count: number
-  readonly action: 'mask' | 'unmask' | 'trigger'
+  /** undefined: none or several were asked for, which is ENOTTY for every driver. */
+  readonly action: 'mask' | 'unmask' | 'trigger' | undefined
   readonly data:
     | { readonly kind: 'none' }
     | { readonly kind: 'bool'; readonly values: readonly boolean[] }
-    /** undefined: -1, take the event away. */
-    | { readonly kind: 'eventfd'; readonly files: readonly (EventFd | undefined)[] }
+    /**
+     * Descriptors are looked up when the driver gets to them, as the order of refusals shows. `event(i)` is undefined for a
+     * negative number: take the event away. It throws UapiError EBADF, and EINVAL for another kind of file.
+     */
+    | { readonly kind: 'eventfd'; readonly fds: readonly number[]; readonly event: (i: number) => EventFd | undefined }
 }
-/** One device feature. */
+/** One device feature; what is absent cannot be asked for. */
 export interface VfioFeature {
-  readonly get?: (caller: Caller, data: Uint8Array) => { readonly ret: number; readonly file?: FileOps }
-  readonly set?: (caller: Caller, data: Uint8Array) => void
+  /** Least payload in bytes. */
+  readonly minimum: number
+  /** Its answer is the call's result. */
+  readonly get?: (caller: Caller, payload: VfioPayload) => number
+  /** Its answer is the call's result. */
+  readonly set?: (caller: Caller, payload: VfioPayload) => number
 }
+/** What follows the header of VFIO_DEVICE_FEATURE in user memory. */
+export interface VfioPayload {
+  readonly uva: Uva
+  /** At least the feature's minimum. */
+  readonly bytes: number
+}
+
+/** Where drivers offer devices while the host runs: a function is bound, a mediated device is created. */
+export interface VfioDevices {
+  /**
+   * Registers a device: it gets a number, a group, nodes.
+   * @returns the registration; `remove` is pending while the device is open
+   * @throws UapiError EINVAL for a function in no group, or whose DMA is not coherent
+   */
+  add(driver: VfioDriver): VfioRegistration
+}
+/** A registered device. */
+export interface VfioRegistration {
+  /** N of /dev/vfio/devices/vfioN. */
+  readonly index: number
+  /** Number of its group: /dev/vfio/N. */
+  readonly group: number
+  remove(): Removal
+}
+/** The VFIO core of this host; vfio provides it. */
+export const VfioDevices: Token<VfioDevices> = token('VfioDevices')

@@ -1,6 +1,7 @@
 /** The contract of an open file: bytes in, bytes out, nothing blocks. */
 import type { Hpa, Uva } from '../address.ts'
 import type { AccessSize } from '../memory/backing.ts'
+import { type Token, tokens } from '../plugin/token.ts'
 import type { PageObject } from '../process/page-object.ts'
 import type { Caller } from '../process/process.ts'
 import type { WaitQueue } from '../wait.ts'
@@ -18,6 +19,8 @@ export const POLL = { IN: 0x1, PRI: 0x2, OUT: 0x4, ERR: 0x8, HUP: 0x10, NVAL: 0x
  * whoever plays the syscall layer when to try again.
  */
 export interface FileOps {
+  /** Names of the `IoctlTable`s that answer its ioctls, for strace: numbers alone do not tell, 112 of VFIO is three calls. */
+  readonly ioctlTables?: readonly string[]
   /** @param arg the third argument: a uva for nearly all. @returns a non-negative result */
   ioctl?(caller: Caller, number: number, arg: bigint): number
   read?(caller: Caller, into: Uint8Array): number
@@ -48,7 +51,12 @@ export type Mapping =
   /** Pages of memory; they live as long as somebody maps or pins them. */
   | { readonly kind: 'pages'; readonly object: PageObject; readonly firstPage: number }
   /** Registers: every load and store is trapped. A revoked window answers with SIGBUS until it is given back. */
-  | { readonly kind: 'window'; readonly window: TrappedWindow }
+  | {
+      readonly kind: 'window'
+      readonly window: TrappedWindow
+      /** First byte of the window that is mapped, a multiple of the page size; default 0. */
+      readonly offset?: number
+    }
 
 /** A mapped BAR. Its owner revokes it while memory decoding is off, in D3, during a reset, for ever after unplug. */
 export interface TrappedWindow {
@@ -63,13 +71,23 @@ export interface TrappedWindow {
   onRevoke(listener: (revoked: boolean) => void): () => void
 }
 
-/** A place where processes open files: `/dev/iommu`. Packages contribute nodes through the `FileNode` token. */
+/** A place where processes open files: `/dev/iommu`. Packages contribute nodes through the `FileNode` token or `Files`. */
 export interface FileNode {
   /** Absolute path, or a prefix ending in `/` below which `open` decides. */
   readonly path: string
-  /** @throws UapiError ENOENT, EACCES, EBUSY, ENODEV */
+  /** Permission bits of a node that root owns; default 0o600. */
+  readonly mode?: number
+  /**
+   * Opens the node.
+   * @param path the whole path: for a prefix, what was asked below it
+   * @throws UapiError ENOENT, EACCES, EBUSY, ENODEV
+   */
   open(caller: Caller, path: string, how: { readonly read: boolean; readonly write: boolean }): FileOps
+  /** For a prefix: the names below it. Absent: none are listed, and only `open` knows. */
+  names?(): readonly string[]
 }
+/** Nodes that are there from boot on. Those that come and go are added to `Files`. */
+export const FileNode: Token<FileNode> = tokens('FileNode')
 
 /** The uva range a file or device keeps a hold on, for messages and accounting. */
 export interface UserRange {

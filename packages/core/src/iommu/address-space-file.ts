@@ -4,19 +4,35 @@ import type { FileOps } from '../file/file-ops.ts'
 import type { PciFunction } from '../pci/function.ts'
 import type { Caller } from '../process/process.ts'
 import type { IommuDevice } from './driver.ts'
+import type { Group } from './group.ts'
 
 /** Marks a `FileOps` that can hold devices; vfio asks the file behind the descriptor for it. */
 export interface AddressSpaceFile extends FileOps {
-  readonly addressSpaces: {
+  readonly addressSpaces: AddressSpaces
+}
+
+/** What VFIO asks of such a file. Whoever is bound or has joined keeps what stands behind the file alive after its last close. */
+export interface AddressSpaces {
+  /**
+   * Binds a device: takes the ownership of its group's DMA.
+   * @throws UapiError EPERM when somebody else owns the group
+   */
+  bindDevice(fn: PciFunction, device: IommuDevice): BoundDevice
+  /** Binds an emulated device: it reaches memory through the address space, without an IOMMU. */
+  bindAccess(user: AccessUser): BoundAccess
+  /** Whether a device of the group is bound here: its other members cannot then be anybody else's. */
+  owns(group: Group): boolean
+  /** The container face: a VFIO group may take the file as its container, whose ioctls the file itself answers. Absent: it cannot. */
+  readonly container?: {
     /**
-     * Binds a device: takes the ownership of its group's DMA.
-     * @throws UapiError EPERM when somebody else owns the group
+     * A group takes the file as its container (VFIO_GROUP_SET_CONTAINER): there is an address space for the container's calls
+     * from now on, made if none was chosen. For a no-IOMMU group there must be none, and none is made.
+     * @returns the group leaves
+     * @throws UapiError EINVAL for a no-IOMMU group when there is one; ENOMEM
      */
-    bindDevice(fn: PciFunction, device: IommuDevice): BoundDevice
-    /** Binds an emulated device: it reaches memory through the address space, without an IOMMU. */
-    bindAccess(user: AccessUser): BoundAccess
-    /** The container face: what /dev/vfio/vfio answers when this file serves it. Absent: it cannot. */
-    readonly container?: FileOps
+    join(how: { readonly noIommu: boolean }): () => void
+    /** Id of the address space the container's calls act on. @throws UapiError ENODEV when there is none */
+    ioas(): number
   }
 }
 

@@ -6,15 +6,20 @@ import type { Group } from './group.ts'
 /** A kind of back end. */
 export interface ContainerBackend {
   readonly name: string
-  /** Extension numbers VFIO_CHECK_EXTENSION answers before a group is in (VFIO_TYPE1v2_IOMMU); the set one is chosen by. */
-  readonly types: readonly number[]
-  /** Whether the back end serves these groups: their devices have paging domains (type1) or windows (SPAPR). */
-  serves(groups: readonly Group[]): boolean
-  /** @param type the number VFIO_SET_IOMMU asked for */
+  /** Extension numbers VFIO_CHECK_EXTENSION affirms before one is chosen; VFIO_SET_IOMMU tries the back ends that name its type. */
+  readonly extensions: readonly number[]
+  /** @param type the number VFIO_SET_IOMMU asked for @throws UapiError EINVAL for an extension that is no type, EPERM, ENOMEM */
   open(caller: Caller, type: number): ContainerSession
 }
 /** The back ends of this host, in the order Linux would try them. */
 export const ContainerBackend: Token<ContainerBackend> = tokens('ContainerBackend')
+
+/** A group in a container. */
+export interface ContainerMember {
+  readonly id: number
+  /** Its IOMMU group; undefined: an emulated device, which has no IOMMU. */
+  readonly iommu: Group | undefined
+}
 
 /** One container's back end. */
 export interface ContainerSession {
@@ -23,8 +28,8 @@ export interface ContainerSession {
   /** Ioctls beyond the container's own. @throws UapiError ENOTTY for one it does not know */
   ioctl(caller: Caller, number: number, arg: bigint): number
   /** A group joins. @throws UapiError what VFIO_SET_IOMMU or VFIO_GROUP_SET_CONTAINER answers; nothing has changed then */
-  attach(group: Group): void
-  detach(group: Group): void
+  attach(member: ContainerMember): void
+  detach(member: ContainerMember): void
   /** Pages for emulated devices. Absent: they cannot join. */
   readonly pins?: {
     pin(first: bigint, pages: number, write: boolean): Float64Array

@@ -7,6 +7,8 @@ import { type Token, tokens } from '../plugin/token.ts'
 /** One vendor's driver. It may serve several units. */
 export interface IommuDriver {
   readonly name: string
+  /** It knows nested domains, whether or not the hardware at hand has them: what a refusal then says differs. Default false. */
+  readonly nestedDomains?: boolean
   /**
    * Looks at a function while the machine boots or when one is added.
    * @returns undefined when no unit of this driver covers it
@@ -26,6 +28,8 @@ export interface IommuCaps {
   readonly isolatedMsi: boolean
   /** Width of a PASID this function may use; 0: none. */
   readonly pasidBits: number
+  /** IOMMU_CAP_PCI_ATS_SUPPORTED: the function may cache translations of this IOMMU (ATS). Default false. */
+  readonly ats?: boolean
 }
 
 /** A range a domain of this device must leave alone or must map one to one; `/sys/kernel/iommu_groups/N/reserved_regions`. */
@@ -197,6 +201,7 @@ export interface DmaWindows {
 export interface DmaWindow {
   readonly first: Iova
   readonly bytes: bigint
+  /** log2 of the bytes that one TCE maps. */
   readonly pageShift: number
   /** Bytes of tables in memory: what locked memory is charged for. */
   readonly tableBytes: number

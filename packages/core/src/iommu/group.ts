@@ -20,6 +20,12 @@ export class Group {
   readonly #devices: IommuDevice[] = []
   readonly #attachment = new GroupAttachment(this.#devices)
   #default: Domain | undefined
+  /** What the first member brought: for `auto`, and for the way back from identity. */
+  #atBoot: Domain | undefined
+  /** Unmaps are flushed at once (DMA) or in batches (DMA-FQ): what sysfs was told; undefined: as the domain says. */
+  #strict: boolean | undefined
+  /** A default domain that was made for this group, and not by a member. */
+  #made: PagingDomain | undefined
   #owner: object | undefined
   /** Drivers using the DMA API (no owner), or claims of the owner. */
   #uses = 0
@@ -48,7 +54,8 @@ export class Group {
   /** How sysfs names the default domain. */
   get defaultDomainType(): DefaultDomainType {
     const type = this.#default?.type
-    return type === 'identity' || type === 'blocked' ? type : this.#default?.strict ? 'DMA' : 'DMA-FQ'
+    if (type === 'identity' || type === 'blocked') return type
+    return (this.#strict ?? this.#default?.strict) ? 'DMA' : 'DMA-FQ'
   }
   /** Attachments, for PASIDs. */
   get attachment(): GroupAttachment {
@@ -57,6 +64,10 @@ export class Group {
   /** Who owns the group's DMA: a VFIO container, an iommufd context. */
   get owner(): object | undefined {
     return this.#owner
+  }
+  /** Somebody uses its DMA: drivers through the DMA API, or an owner (iommu_group_dma_owner_claimed). */
+  get claimed(): boolean {
+    return this.#uses > 0
   }
   /** Regions of all members, without doubles, by address. */
   get reserved(): readonly ReservedRegion[] {
@@ -74,9 +85,14 @@ export class Group {
     mapDirect(standard, device)
     if (this.domain) this.#attachment.join(device)
     this.#devices.push(device)
+    try {
+      if (!this.domain) this.#mustSet(standard)
+    } catch (error) {
+      this.#devices.pop()
+      throw error
+    }
     this.reasons.push({ fn: device.fn, because })
     this.#default = standard
-    if (!this.domain) this.#mustSet(standard)
   }
   /** A function leaves. @returns whether the group is empty now */
   remove(device: IommuDevice): boolean {
@@ -85,8 +101,31 @@ export class Group {
       this.reasons.findIndex(({ fn }) => fn === device.fn),
       1,
     )
+    // It may have been the leaving member's own; the next one brings another.
+    if (this.#atBoot !== this.#default) this.#atBoot = undefined
     device.release()
-    return this.#devices.length === 0
+    if (this.#devices.length > 0) return false
+    this.#made?.free()
+    this.#made = undefined
+    return true
+  }
+  /**
+   * Writes `type` (iommu_group_store_type): the default domain becomes one of that kind. From DMA to DMA-FQ nothing moves, so
+   * that is allowed while the group is in use. `auto`: as at boot.
+   * @throws UapiError EPERM while drivers use the DMA API or somebody owns the group; EOPNOTSUPP when the hardware cannot
+   * pass requests through; EINVAL when a member cannot be moved; ENOMEM
+   */
+  setDefaultType(type: 'DMA' | 'DMA-FQ' | 'identity' | 'auto'): void {
+    const first = this.#devices[0]
+    if (type === 'DMA-FQ' && this.defaultDomainType === 'DMA') {
+      this.#strict = false
+      return
+    }
+    if (!first || this.#uses > 0) throw new UapiError('EPERM', 'iommu_group_store_type', { group: this.id })
+    const old = this.#default
+    const next = this.#defaultOf(type, first)
+    if (next !== old) this.#moveDefault(next)
+    this.#strict = type === 'auto' || next.type === 'identity' ? undefined : type === 'DMA'
   }
 
   /**
@@ -99,7 +138,7 @@ export class Group {
     }
     this.#uses++
   }
-  /** That driver unbinds. */
+  /** That driver unbinds. @throws Error when none had bound */
   unuse(): void {
     if (this.#uses === 0) throw new Error(`group ${this.id}: unuse without use`)
     this.#uses--
@@ -125,7 +164,7 @@ export class Group {
     this.#owner = owner
     this.#uses = 1
   }
-  /** Gives up one claim; the last one gives the group back to the kernel's default domain. */
+  /** Gives up one claim; the last one gives the group back to the kernel's default domain. @throws Error for another than the owner */
   release(owner: object): void {
     if (this.#owner !== owner) throw new Error(`group ${this.id}: released by somebody who does not own it`)
     if (--this.#uses > 0) return
@@ -164,6 +203,33 @@ export class Group {
     this.#mustSet(this.#owner ? this.#blocked() : this.#default)
   }
 
+  /** A domain for the type. One that is there already is kept: nothing is mapped in it but what stays mapped. */
+  #defaultOf(type: 'DMA' | 'DMA-FQ' | 'identity' | 'auto', first: IommuDevice): Domain {
+    const atBoot = (this.#atBoot ??= first.defaultDomain)
+    if (type === 'auto') return atBoot
+    if (type === 'identity') {
+      if (!first.identity) throw new UapiError('EOPNOTSUPP', 'iommu_group_store_type', { group: this.id })
+      return first.identity
+    }
+    if (this.#default && this.#default.type !== 'identity') return this.#default
+    return atBoot.type === 'identity' ? this.allocDomain() : atBoot
+  }
+  #moveDefault(next: Domain): void {
+    const old = this.#made
+    const made = next.type === 'paging' && next !== this.#atBoot ? (next as PagingDomain) : undefined
+    try {
+      for (const device of this.#devices) mapDirect(next, device)
+      if (this.#set(next) === 'incompatible') {
+        throw new UapiError('EINVAL', 'iommu_group_store_type', { group: this.id })
+      }
+    } catch (error) {
+      if (made !== old) made?.free()
+      throw error
+    }
+    this.#default = next
+    this.#made = made
+    if (old !== made) old?.free()
+  }
   #blocked(): Domain {
     const first = this.#devices[0]
     if (!first) throw new Error(`group ${this.id} is empty`)

@@ -8,6 +8,14 @@ import { type Token, token } from '../plugin/token.ts'
 import type { IommuDevice, IommuDriver } from './driver.ts'
 import { Group } from './group.ts'
 
+/** Told of groups and their members as they come and go. */
+export interface GroupListener {
+  made(group: Group): void
+  joined(group: Group, fn: PciFunction): void
+  left(group: Group, fn: PciFunction): void
+  gone(group: Group): void
+}
+
 /** The groups of this host. */
 export const IommuGroups: Token<GroupRegistry> = token('IommuGroups')
 
@@ -18,11 +26,17 @@ export class GroupRegistry implements AuditSource {
   readonly #groups: (Group | undefined)[] = []
   readonly #of = new Map<PciFunction, { readonly group: Group; readonly device: IommuDevice }>()
   readonly #errors = new WeakMap<PciFunction, UapiError>()
+  readonly #taken = new Set<number>()
+  readonly #listener: GroupListener | undefined
   #drivers: readonly IommuDriver[] = []
 
-  /** @param pci the functions to sort */
-  constructor(pci: PciTopology) {
+  /**
+   * @param pci the functions to sort
+   * @param listener e.g. sysfs
+   */
+  constructor(pci: PciTopology, listener?: GroupListener) {
     this.#pci = pci
+    this.#listener = listener
   }
 
   /** The machine boots: probes every function in bus order, and from now on those that come and go. */
@@ -61,6 +75,17 @@ export class GroupRegistry implements AuditSource {
     return this.#errors.get(fn)
   }
 
+  /** Takes a number for a group that no IOMMU knows: of an emulated device, of a function without an IOMMU. Lowest first. */
+  takeNumber(): number {
+    const id = this.#free()
+    this.#taken.add(id)
+    return id
+  }
+  /** Gives such a number back. */
+  giveNumber(id: number): void {
+    this.#taken.delete(id)
+  }
+
   /** A driver that uses the DMA API binds. @throws UapiError EBUSY while the group has an owner */
   use(fn: PciFunction): void {
     this.of(fn)?.use()
@@ -90,9 +115,10 @@ export class GroupRegistry implements AuditSource {
     try {
       group.add(device, reasons)
       this.#of.set(fn, { group, device })
+      this.#listener?.joined(group, fn)
     } catch (error) {
       device.release()
-      if (group.devices.length === 0) this.#groups[group.id] = undefined
+      if (group.devices.length === 0) this.#end(group)
       if (!(error instanceof UapiError)) throw error
       this.#errors.set(fn, error)
     }
@@ -101,12 +127,23 @@ export class GroupRegistry implements AuditSource {
     const entry = this.#of.get(fn)
     if (!entry) return
     this.#of.delete(fn)
-    if (entry.group.remove(entry.device)) this.#groups[entry.group.id] = undefined
+    this.#listener?.left(entry.group, fn)
+    if (entry.group.remove(entry.device)) this.#end(entry.group)
+  }
+  #end(group: Group): void {
+    this.#groups[group.id] = undefined
+    this.#listener?.gone(group)
+  }
+  #make(): Group {
+    const id = this.#free()
+    const group = (this.#groups[id] = new Group(id))
+    this.#listener?.made(group)
+    return group
   }
   /** The lowest free number, as ida_alloc gives it. */
-  #make(): Group {
-    const free = this.#groups.indexOf(undefined)
-    const id = free < 0 ? this.#groups.length : free
-    return (this.#groups[id] = new Group(id))
+  #free(): number {
+    let id = 0
+    while (this.#groups[id] !== undefined || this.#taken.has(id)) id++
+    return id
   }
 }

@@ -2,7 +2,7 @@
 import { type Hpa, hpaHi, hpaLo } from '../address.ts'
 import type { CpuCaches } from './cpu-cache.ts'
 import type { Cpu } from './cpu.ts'
-import { CHUNK_MASK, chunkIndex, type HostMemory } from './host-memory.ts'
+import { CHUNK_BYTES, CHUNK_MASK, chunkIndex, type HostMemory } from './host-memory.ts'
 
 type Size = 1 | 2 | 4 | 8
 
@@ -16,6 +16,8 @@ const parts: Readonly<Record<Size, Uint8Array>> = {
   4: scratch.subarray(0, 4),
   8: scratch,
 }
+/** Up to here a loop is quicker than a copy through a view. */
+const SMALL = 64
 const NO_VIEWS: readonly undefined[] = Object.freeze([])
 
 /** What both kinds do the same way once bytes can be read and written. */
@@ -60,20 +62,36 @@ abstract class BaseCpu implements Cpu {
 class PlainCpu extends BaseCpu {
   readonly words: readonly (Int32Array | undefined)[]
   readonly #memory: HostMemory
+  readonly #bytes: readonly (Uint8Array | undefined)[]
 
   constructor(id: number, memory: HostMemory) {
     super(id)
     this.words = memory.words
     this.#memory = memory
+    this.#bytes = memory.bytes
   }
   chunkForWriting(index: number): Int32Array | undefined {
     return this.#memory.chunkForWriting(index)
   }
   read(hpa: Hpa, into: Uint8Array): number {
-    return this.#memory.read(hpa, into)
+    const low = hpaLo(hpa)
+    const at = low & CHUNK_MASK
+    const bytes = into.length
+    const chunk = at + bytes <= CHUNK_BYTES ? this.#view(chunkIndex(hpaHi(hpa), low)) : undefined
+    if (!chunk) return this.#memory.read(hpa, into)
+    if (bytes > SMALL) into.set(chunk.subarray(at, at + bytes))
+    else for (let i = 0; i < bytes; i++) into[i] = chunk[at + i] as number
+    return bytes
   }
   write(hpa: Hpa, from: Uint8Array): number {
-    return this.#memory.write(hpa, from)
+    const low = hpaLo(hpa)
+    const at = low & CHUNK_MASK
+    const bytes = from.length
+    const chunk = at + bytes <= CHUNK_BYTES ? this.#view(chunkIndex(hpaHi(hpa), low)) : undefined
+    if (!chunk) return this.#memory.write(hpa, from)
+    if (bytes > SMALL) chunk.set(from, at)
+    else for (let i = 0; i < bytes; i++) chunk[at + i] = from[i] as number
+    return bytes
   }
   override loadWords(hpa: Hpa): void {
     const low = hpaLo(hpa)
@@ -95,6 +113,9 @@ class PlainCpu extends BaseCpu {
   }
   clflush(): void {}
   wbinvd(): void {}
+  #view(index: number): Uint8Array | undefined {
+    return index < this.#bytes.length ? this.#bytes[index] : undefined
+  }
 }
 
 /** A CPU whose every access goes through its cache. */

@@ -113,7 +113,11 @@ export interface BridgeInfo {
 
 /** How a function signals: it honours the capability's enable and mask bits and BusMaster. */
 export interface FunctionInterrupts {
-  /** Raises MSI or MSI-X vector `n`, whichever is enabled; a masked one is kept pending. @returns false when neither is enabled */
+  /**
+   * Raises MSI or MSI-X vector `n`, from 0 on, whichever is enabled; a masked one is kept pending.
+   * @returns false when neither is enabled
+   * @throws Error when the MSI-X table has no such vector: a mistake of the device's model
+   */
   raise(n: number): boolean
   /** INTx level; COMMAND.InterruptDisable hides it. */
   setIntx(asserted: boolean): void

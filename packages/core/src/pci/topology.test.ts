@@ -34,6 +34,18 @@ describe('order', () => {
   })
 })
 
+test('a closed topology is empty, and its functions reach nothing any more', () => {
+  const { pci, put } = testBus()
+  const port = put(0, 3, 0, { port: 4, bridge: [1, 1] })
+  const behind = put(1, 0, 0, { port: 0 })
+  pci.close()
+  expect(pci.functions).toEqual([])
+  expect([port, behind].map((fn) => [fn.present, fn.dma.write(0n, Uint8Array.of(1)) === 0])).toEqual([
+    [false, false],
+    [false, false],
+  ])
+})
+
 const refusal = (place: () => unknown): string => {
   try {
     place()

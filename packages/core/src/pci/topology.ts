@@ -89,7 +89,7 @@ export class PciTopology {
     return fn
   }
 
-  /** Takes a function out, and everything behind it first. What its drivers held is theirs to give up: see `DriverCore.unplug`. */
+  /** Takes a function out, and everything behind it first. What its drivers held is theirs to give up: see `DriverCore.unplug`. @throws Error when it is not on its bus */
   remove(fn: PciFunction): void {
     const placed = this.#at.get(key(fn.segment, fn.bdf))
     if (!placed || placed !== fn) throw new Error(`${fn.name} is not on its bus`)
@@ -101,6 +101,13 @@ export class PciTopology {
     siblings?.splice(siblings.indexOf(placed), 1)
     for (const listener of this.#removed) listener(placed)
     this.#trace.emit('removed', { segment: fn.segment, bdf: fn.bdf })
+  }
+
+  /** The machine is switched off: every function leaves its bus, and nothing it sends arrives any more. Nobody is told. */
+  close(): void {
+    for (const fn of this.#at.values()) fn.detach()
+    this.#at.clear()
+    this.#functions = undefined
   }
 
   /** Every function in the order Linux lists them: a bus's functions by device and function, then each bridge's buses. */

@@ -109,7 +109,9 @@ test('refuses a part that was not declared, and a class that declares no needs',
     },
   })
   expect(() => createHost({ plugins: [sneaky] })).toThrow('plug-in "sneaky" provides "test.Name" without declaring it')
-  class Bare {}
+  class Bare {
+    readonly needs = 'nothing it told of'
+  }
   const maker = plugin('maker', {
     setup: (host) => {
       host.make(Bare)

@@ -1,5 +1,5 @@
-import { test } from 'vitest'
-import { Clock, Inject, type PluginHost, type Token, token } from '../index.ts'
+import { expectTypeOf, test } from 'vitest'
+import { Clock, Inject, type PluginHost, type Token, token, VirtualClock } from '../index.ts'
 
 interface Wide {
   a: number
@@ -43,5 +43,6 @@ test('tokens are checked against constructor parameters', () => {
 
   // @ts-expect-error the value does not implement what the token promises
   host.provide(Narrow, { a: 1 })
-  void [Good, Wrong, Few, Many, TooNarrow]
+  expectTypeOf(Good).toBeConstructibleWith(new VirtualClock())
+  void [Wrong, Few, Many, TooNarrow]
 })

@@ -115,11 +115,13 @@ export class AddressSpace {
 
   /** copy_from_user(). @returns bytes read; fewer than asked means EFAULT at the next one */
   copyIn(uva: Uva, into: Uint8Array): number {
-    return uva >= 0n && uva < USER_LIMIT ? copyFromUser(this.#vmas, this.frames, Number(uva), into) : 0
+    const address = Number(uva)
+    return address >= 0 && address < USER_LIMIT ? copyFromUser(this.#vmas, this.frames, address, into) : 0
   }
   /** copy_to_user(). @returns bytes written; fewer than given means EFAULT at the next one */
   copyOut(uva: Uva, from: Uint8Array): number {
-    return uva >= 0n && uva < USER_LIMIT ? copyToUser(this.#vmas, this.frames, Number(uva), from) : 0
+    const address = Number(uva)
+    return address >= 0 && address < USER_LIMIT ? copyToUser(this.#vmas, this.frames, address, from) : 0
   }
 
   /**

@@ -25,6 +25,8 @@ interface Counts {
 export class Frames {
   /** Bytes of one page of the CPU. */
   readonly pageBytes: number
+  /** `pageBytes - 1`: the bits of an address below its page, taken with `&` where `%` on doubles is too slow. */
+  readonly pageMask: number
   /** Copies and zeroes pages. */
   readonly cpu: Cpu
   /** Pins on all pages: an audit counter. */
@@ -40,6 +42,7 @@ export class Frames {
     this.#pages = pages
     this.cpu = cpu
     this.pageBytes = pageBytes
+    this.pageMask = pageBytes - 1
     this.#perChunk = CHUNK_BYTES / pageBytes
   }
 

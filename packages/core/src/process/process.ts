@@ -38,10 +38,10 @@ export interface Limits {
 export interface ProcessFiles {
   /** For a child: the same open files under the same numbers. */
   fork(): ProcessFiles
-  /** Closes what was opened with O_CLOEXEC. */
-  exec(): void
-  /** Closes everything. */
-  exit(): void
+  /** Closes what was opened with O_CLOEXEC. @param process whose table it is */
+  exec(process: Process): void
+  /** Closes everything. @param process whose table it is */
+  exit(process: Process): void
 }
 
 /** One process (its threads included). */
@@ -192,13 +192,13 @@ class HostProcess implements Process {
     const old = this.addressSpace
     this.addressSpace = new AddressSpace(old.frames)
     old.destroy()
-    this.files?.exec()
+    this.files?.exec(this)
   }
   exit(): void {
     if (!this.alive) return
     this.alive = false
     this.addressSpace.destroy()
-    this.files?.exit()
+    this.files?.exit(this)
     this.#owner.ended()
   }
 }

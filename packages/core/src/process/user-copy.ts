@@ -7,44 +7,48 @@ import type { Vma, VmaList } from './vma.ts'
 
 /** @returns bytes read; fewer than asked: the next one is not mapped readable, or its memory failed */
 export function copyFromUser(vmas: VmaList, frames: Frames, address: number, into: Uint8Array): number {
-  return byMapping(vmas, frames.pageBytes, address, into.length, (vma, at, done, n) => {
-    if (!vma.read && !vma.write) return 0
-    const part = done === 0 && n === into.length ? into : into.subarray(done, done + n)
-    const { target } = vma
-    if (target.kind === 'window') return loadWindow(target.window, target.offset + at - vma.first, part)
-    const within = at % frames.pageBytes
-    const page = target.object.peek(target.firstPage + (at - within - vma.first) / frames.pageBytes)
-    if (page === NO_PAGE) return 0
-    if (page !== ZERO_PAGE) return frames.cpu.read(page + within, part)
-    part.fill(0)
-    return n
-  })
+  return byMapping(vmas, frames, address, into, readPiece)
 }
 
 /** @returns bytes written; fewer than given: the next one is not mapped writable, or its memory failed */
 export function copyToUser(vmas: VmaList, frames: Frames, address: number, from: Uint8Array): number {
-  return byMapping(vmas, frames.pageBytes, address, from.length, (vma, at, done, n) => {
-    if (!vma.write) return 0
-    const part = done === 0 && n === from.length ? from : from.subarray(done, done + n)
-    const { target } = vma
-    if (target.kind === 'window') return storeWindow(target.window, target.offset + at - vma.first, part)
-    const within = at % frames.pageBytes
-    const page = faultOrNone(target.object, target.firstPage + (at - within - vma.first) / frames.pageBytes)
-    return page === NO_PAGE ? 0 : frames.cpu.write(page + within, part)
-  })
+  return byMapping(vmas, frames, address, from, writePiece)
 }
 
-type Piece = (vma: Vma, at: number, done: number, n: number) => number
+function readPiece(vma: Vma, frames: Frames, at: number, part: Uint8Array): number {
+  if (!vma.read && !vma.write) return 0
+  const { target } = vma
+  if (target.kind === 'window') return loadWindow(target.window, target.offset + at - vma.first, part)
+  const within = at & frames.pageMask
+  const page = target.object.peek(target.firstPage + (at - within - vma.first) / frames.pageBytes)
+  if (page === NO_PAGE) return 0
+  if (page !== ZERO_PAGE) return frames.cpu.read(page + within, part)
+  part.fill(0)
+  return part.length
+}
+
+function writePiece(vma: Vma, frames: Frames, at: number, part: Uint8Array): number {
+  if (!vma.write) return 0
+  const { target } = vma
+  if (target.kind === 'window') return storeWindow(target.window, target.offset + at - vma.first, part)
+  const within = at & frames.pageMask
+  const page = faultOrNone(target.object, target.firstPage + (at - within - vma.first) / frames.pageBytes)
+  return page === NO_PAGE ? 0 : frames.cpu.write(page + within, part)
+}
+
+type Piece = (vma: Vma, frames: Frames, at: number, part: Uint8Array) => number
 
 /** Splits a range at pages and mappings; stops at the first piece that is not done whole. */
-function byMapping(vmas: VmaList, pageBytes: number, address: number, length: number, piece: Piece): number {
+function byMapping(vmas: VmaList, frames: Frames, address: number, bytes: Uint8Array, piece: Piece): number {
+  const length = bytes.length
+  const { pageBytes, pageMask } = frames
   let done = 0
   while (done < length) {
     const at = address + done
     const vma = vmas.at(at)
     if (!vma) break
-    const n = Math.min(length - done, pageBytes - (at % pageBytes))
-    const got = piece(vma, at, done, n)
+    const n = Math.min(length - done, pageBytes - (at & pageMask))
+    const got = piece(vma, frames, at, n === length ? bytes : bytes.subarray(done, done + n))
     done += got
     if (got < n) break
   }

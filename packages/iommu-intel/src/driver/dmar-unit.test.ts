@@ -68,7 +68,7 @@ describe('bringing a unit up', () => {
     expect(registers.stores).toEqual([
       [0x20, BigInt(unit.contexts.root)],
       [0x18, 0x4000_0000n],
-      [0x3c, 0x30n],
+      [0x3c, 0x21n],
       [0x40, 0xfee0_0000n],
       [0x44, 0n],
       [0x38, 0n],
@@ -129,7 +129,7 @@ test('taken down: translation off, event masked, queue closed, memory given back
   ])
   expect(queue.closed).toBe(true)
   expect(machine.pages.allocated).toBe(0)
-  expect(interrupts.allocate()).toBe(0x30)
+  expect(interrupts.allocate()).toBe(0x21)
 })
 
 describe('the fault event', () => {
@@ -140,7 +140,7 @@ describe('the fault event', () => {
     b.registers.values.set(0x34, 0x2n)
     b.registers.values.set(0x220, 0x12_3000n)
     b.registers.values.set(0x228, (1n << 63n) | (record.reason << 32n) | record.source)
-    b.interrupts.deliver({ vector: 0x30, dest: 0, destMode: 'physical', deliveryMode: 0 })
+    b.interrupts.deliver({ vector: 0x21, dest: 0, destMode: 'physical', deliveryMode: 0 })
     return seen
   }
   test('reads the record, frees it, clears the status', () => {

@@ -21,7 +21,9 @@ import type { Scope } from './scope.ts'
 export interface UnitPlace {
   /** `dmar0`. */
   readonly name: string
+  /** Where its registers begin. */
   readonly registers: Hpa
+  /** PCI segment of the functions it covers. */
   readonly segment: number
   readonly scope: Scope
 }
@@ -100,7 +102,7 @@ export class DmarUnit {
     this.registers.waitFor(REG.PMEN, bitsOf(PMEN.PRS), 0)
   }
 
-  /** Translation off, fault event and queue off, all memory given back. No domain may be attached any more. */
+  /** Translation off, fault event and queue off, all memory given back. @throws Error while a domain is attached */
   close(): void {
     if (this.ids.used > 0)
       throw new Error(`${this.name}: ${this.ids.used} domain ids are in use while the unit is taken down`)

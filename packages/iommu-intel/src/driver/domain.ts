@@ -98,9 +98,7 @@ export class SecondStageDomain implements PagingDomain {
   }
 
   map(iova: Iova, runs: PageRuns, prot: Prot): void {
-    this.#table.map(iova, runs, prot, this.#enforced ? bitsOf(SS.SNP) : 0)
-    let bytes = 0
-    for (let i = 0; i < runs.count; i++) bytes += runs.bytes[i] as number
+    const bytes = this.#table.map(iova, runs, prot, this.#enforced ? bitsOf(SS.SNP) : 0)
     this.#mapped += bytes
     if (this.flushesMaps) this.#flushNew(iova, BigInt(bytes))
     if (this.#trace.wants('map')) this.#trace.emit('map', { domain: this, iova, bytes: BigInt(bytes) })
@@ -151,7 +149,7 @@ export class SecondStageDomain implements PagingDomain {
     this.#units.set(unit, { id, users: 1 })
     return id
   }
-  /** A device on `unit` stopped using it; the unit was flushed for its id. */
+  /** A device on `unit` stopped using it; the unit was flushed for its id. @throws Error when none used it */
   leave(unit: DmarUnit): void {
     const here = this.#units.get(unit)
     if (!here) throw new Error(`${unit.name} leaves a domain it never used`)

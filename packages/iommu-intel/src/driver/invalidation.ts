@@ -26,8 +26,15 @@ export interface IotlbInvalidation {
   /** Only leaves changed: what is remembered of upper tables may stay. */
   readonly leafOnly: boolean
 }
+/** A request to forget all interrupt remapping entries; only a queue carries it. */
+export interface InterruptInvalidation {
+  readonly kind: 'interrupt'
+  readonly what: 'global'
+  /** Has no meaning here. */
+  readonly domain: number
+}
 /** One request. */
-export type Invalidation = ContextInvalidation | IotlbInvalidation
+export type Invalidation = ContextInvalidation | IotlbInvalidation | InterruptInvalidation
 
 /** Forget every context entry. */
 export const ALL_CONTEXTS: ContextInvalidation = { kind: 'context', what: 'global', domain: 0, source: 0 }
@@ -40,6 +47,8 @@ export const ALL_TRANSLATIONS: IotlbInvalidation = {
   order: 0,
   leafOnly: false,
 }
+/** Forget every interrupt remapping entry. */
+export const ALL_INTERRUPTS: InterruptInvalidation = { kind: 'interrupt', what: 'global', domain: 0 }
 /** Forget the context entry of one requester, cached under a domain id. */
 export const contextOf = (domain: number, source: Bdf): ContextInvalidation => ({
   kind: 'context',
@@ -69,6 +78,7 @@ export interface Draining {
 
 /** The descriptor of a request. */
 export function descriptorOf(request: Invalidation, draining: Draining): DescriptorWords {
+  if (request.kind === 'interrupt') return [put(DESCRIPTOR_TYPE.LOW, 0, DESCRIPTOR.INTERRUPT_ENTRY), 0, 0, 0]
   const granularity = GRANULARITIES[request.what]
   if (request.kind === 'context') {
     let lo = put(CONTEXT_INV.G, put(DESCRIPTOR_TYPE.LOW, 0, DESCRIPTOR.CONTEXT), granularity)

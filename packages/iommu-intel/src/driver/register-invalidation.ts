@@ -21,7 +21,8 @@ export class RegisterInvalidation implements Invalidator {
   submit(requests: readonly Invalidation[]): void {
     for (const request of requests) {
       if (request.kind === 'context') this.#context(request)
-      else this.#iotlb(request)
+      else if (request.kind === 'iotlb') this.#iotlb(request)
+      else throw new Error('interrupt remapping entries are invalidated through a queue alone')
     }
   }
   close(): void {

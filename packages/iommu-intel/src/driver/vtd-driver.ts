@@ -3,6 +3,7 @@ import type { AuditSource, Claim, Domain, IommuDevice, IommuDriver, IovaRange, P
 import { VtdDevice } from './device.ts'
 import { DmarUnit, type DriverHost, type MakeInvalidator, type UnitPlace } from './dmar-unit.ts'
 import { SecondStageDomain } from './domain.ts'
+import { InterruptTable, remapsInterrupts } from './interrupt-table.ts'
 import { InvalidationQueue } from './invalidation-queue.ts'
 import { RegisterInvalidation } from './register-invalidation.ts'
 import { RequesterEntries } from './requester-entries.ts'
@@ -28,9 +29,16 @@ export interface VtdDriverOptions {
 const makeInvalidator: MakeInvalidator = (parts) =>
   parts.capabilities.queued ? new InvalidationQueue(parts) : new RegisterInvalidation(parts)
 
+/** Told of functions that the driver takes and gives up. */
+export interface DeviceListener {
+  added(device: VtdDevice): void
+  removed(device: VtdDevice): void
+}
+
 /** Serves all VT-d units of a host. Legacy mode: no PASIDs, no first stage, no nesting, no device TLBs. */
 export class VtdDriver implements IommuDriver, AuditSource {
   readonly name = 'intel-iommu'
+  readonly nestedDomains = true
   /** Refuses everything: fault reason 2. */
   readonly blocked: Domain = Object.freeze({ type: 'blocked' })
   /** Passes requests through untranslated, where a unit can. */
@@ -41,6 +49,9 @@ export class VtdDriver implements IommuDriver, AuditSource {
   readonly #entries = new Map<DmarUnit, RequesterEntries>()
   readonly #devices = new Set<VtdDevice>()
   readonly #domains = new Set<SecondStageDomain>()
+  #listener: DeviceListener | undefined
+  /** Interrupt remapping tables, by unit. */
+  readonly interruptTables: ReadonlyMap<DmarUnit, InterruptTable>
 
   /**
    * Brings all units up; they translate from `enable` on.
@@ -50,13 +61,18 @@ export class VtdDriver implements IommuDriver, AuditSource {
     this.#host = host
     this.#options = options
     const units: DmarUnit[] = []
+    const tables = new Map<DmarUnit, InterruptTable>()
+    this.units = units
+    this.interruptTables = tables
     try {
       for (const place of options.units) units.push(new DmarUnit(place, host, options.makeQueue ?? makeInvalidator))
+      if (options.interruptRemapping !== false) {
+        for (const unit of units) if (remapsInterrupts(unit)) tables.set(unit, new InterruptTable(unit))
+      }
     } catch (error) {
-      units.toReversed().forEach((unit) => unit.close())
+      this.#takeDown()
       throw error
     }
-    this.units = units
     for (const unit of units) this.#entries.set(unit, new RequesterEntries(unit))
   }
 
@@ -79,6 +95,7 @@ export class VtdDriver implements IommuDriver, AuditSource {
       identityDefault,
     })
     this.#devices.add(device)
+    this.#listener?.added(device)
     return device
   }
 
@@ -91,12 +108,24 @@ export class VtdDriver implements IommuDriver, AuditSource {
   /** A released device: nothing asks for it any more. */
   forget(device: VtdDevice): void {
     this.#devices.delete(device)
+    this.#listener?.removed(device)
+  }
+  /** Tells of devices from now on. */
+  onDevices(listener: DeviceListener): void {
+    this.#listener = listener
   }
 
-  /** Releases what devices are left and takes the units down, last first: all memory is given back. */
+  /** Releases what devices and domains are left and takes the units down, last first: all memory is given back. */
   close(): void {
     for (const device of [...this.#devices].toReversed()) device.release()
-    for (const unit of this.units.toReversed()) unit.close()
+    for (const domain of this.#domains) domain.free()
+    this.#takeDown()
+  }
+  #takeDown(): void {
+    for (const unit of this.units.toReversed()) {
+      this.interruptTables.get(unit)?.close()
+      unit.close()
+    }
   }
 
   claims(near?: IovaRange): readonly Claim[] {

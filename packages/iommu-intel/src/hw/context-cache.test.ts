@@ -24,6 +24,41 @@ test('keeps entries by bus and function', () => {
   expect(cache.size).toBe(2)
 })
 
+/** Whom the cache still remembers after a change. */
+const rememberedAfter = (change: (cache: ContextCache) => void): number => {
+  const cache = new ContextCache()
+  cache.put(0x10, entry(1))
+  cache.recall(0x10)
+  change(cache)
+  return cache.recent
+}
+
+describe('remembers', () => {
+  test('the requester asked for last, with the owner word of its leaves', () => {
+    const cache = new ContextCache(0xffff)
+    cache.put(0x10, entry(3))
+    expect([cache.recall(0x10), cache.recent, cache.recentOwner]).toEqual([true, 0x10, 0x3_0010])
+  })
+  test('nobody without an entry, who passes through, or who has just moved', () => {
+    const cache = new ContextCache()
+    cache.put(0x11, entry(3, CTX.VALID | CTX.PASS_THROUGH))
+    cache.put(0x12, entry(3, CTX.VALID | CTX.MOVED))
+    expect([cache.recall(0x10), cache.recall(0x11), cache.recall(0x12), cache.recent]).toEqual([
+      false,
+      false,
+      false,
+      -1,
+    ])
+  })
+  test('nobody any more once an entry was put or dropped', () => {
+    expect(rememberedAfter((cache) => cache.put(0x10, entry(2)))).toBe(-1)
+    expect(rememberedAfter((cache) => cache.dropDevice(0x10, 0))).toBe(-1)
+    expect(rememberedAfter((cache) => cache.dropDomain(1))).toBe(-1)
+    expect(rememberedAfter((cache) => cache.dropAll())).toBe(-1)
+    expect(rememberedAfter((cache) => cache.reset())).toBe(-1)
+  })
+})
+
 describe('drops', () => {
   test('everything', () => {
     const cache = filled()

@@ -39,6 +39,28 @@ export class ContextCache {
   readonly buses: Int32Array[] = Array.from({ length: 256 }, () => NOTHING)
   /** Domain id that a requester's dropped entry had, until the IOTLB entries of that domain are invalidated. */
   readonly former: Map<Bdf, number> = new Map()
+  /** The requester that `recall` found last, if its entry is still the same, else -1; and the owner word of its IOTLB entries. */
+  recent: Bdf = -1
+  recentOwner = 0
+  /** Requester bits that tag an IOTLB entry beside the domain id. */
+  readonly #tagMask: number
+
+  /** @param tagMask requester bits that tag an IOTLB entry beside the domain id */
+  constructor(tagMask = 0) {
+    this.#tagMask = tagMask
+  }
+
+  /**
+   * Remembers a requester whose untranslated requests take the plain way: cached, translated, not between two domains.
+   * @returns false when its entry is none of that
+   */
+  recall(requester: Bdf): boolean {
+    const flags = (this.buses[(requester >>> 8) & 0xff] as Int32Array)[(requester & 0xff) << CTX_SHIFT] as number
+    if ((flags & (CTX.VALID | CTX.PASS_THROUGH | CTX.MOVED)) !== CTX.VALID) return false
+    this.recent = requester
+    this.recentOwner = (flags & -0x1_0000) | (requester & this.#tagMask)
+    return true
+  }
 
   /** Keeps `entry` for a requester. @param entry four words */
   put(requester: Bdf, entry: Int32Array): void {
@@ -46,6 +68,7 @@ export class ContextCache {
     let words = this.buses[bus] as Int32Array
     if (words === NOTHING) this.buses[bus] = words = new Int32Array(WORDS)
     const at = (requester & 0xff) << CTX_SHIFT
+    this.recent = -1
     words.set(entry, at)
     const former = this.former.get(requester)
     if (former === ctxDomain(entry[0] as number)) this.former.delete(requester)
@@ -63,6 +86,7 @@ export class ContextCache {
   reset(): void {
     for (const words of this.buses) if (words !== NOTHING) words.fill(0)
     this.former.clear()
+    this.recent = -1
   }
 
   dropAll(): void {
@@ -110,5 +134,6 @@ export class ContextCache {
     // While the function is already moving, its oldest domain is the one with stale leaves.
     if (flags & CTX.VALID && !this.former.has(requester)) this.former.set(requester, ctxDomain(flags))
     words[at] = 0
+    this.recent = -1
   }
 }

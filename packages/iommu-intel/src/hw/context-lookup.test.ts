@@ -1,5 +1,6 @@
 import { TARGET } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
+import { REG } from '../spec/registers.ts'
 import { AT, BareUnit, CAP, DISK, ECAP, IOVA, NIC } from './bare-unit.test-kit.ts'
 
 const started = (): BareUnit => new BareUnit().start().map(0x200_0003n)
@@ -68,6 +69,14 @@ describe('context entry', () => {
     expect(withWords(0x11_0005n, 0x102n)).toBe(0)
     expect(withWords(0x11_0005n, 0x102n, plain)).toBe(0x03)
     expect(withWords(0x11_0009n, 0x102n, plain)).toBe(0x03)
+  })
+  test('hides its reserved bits from the fault log with FPD; QEMU records them', () => {
+    const units = [new BareUnit().start(), new BareUnit({ personality: 'qemu' }).start()]
+    for (const m of units) m.put(AT.CONTEXT + NIC * 16, 0x11_0013n, 0x102n)
+    expect(units.map((m) => [m.write(IOVA).status, m.load(REG.FSTS)])).toEqual([
+      [0x0b, 0n],
+      [0x0b, 2n],
+    ])
   })
   test('passes requests through, within its width', () => {
     const m = started().context(NIC, { low: 9n, width: 3 })

@@ -16,8 +16,11 @@ export class ContextLookup {
   faultsDisabled = false
   readonly #memory: HostMemory
   readonly #caps: Capabilities
-  /** QEMU lets any address through in pass-through, the specification checks its width. */
-  readonly #checkPassThrough: boolean
+  /**
+   * QEMU lets any address through in pass-through, where the specification checks its width, and records reserved bits of
+   * a context entry whatever its FPD says.
+   */
+  readonly #qemu: boolean
   /** High-word bits of an address that are reserved: from the host address width on. */
   readonly #beyondHost: number
   /** High-word bits of the context entry's high half that no domain id of this unit uses, and those reserved anyway. */
@@ -27,10 +30,10 @@ export class ContextLookup {
   #lo1 = 0
   #hi1 = 0
 
-  constructor(memory: HostMemory, caps: Capabilities, checkPassThrough: boolean) {
+  constructor(memory: HostMemory, caps: Capabilities, qemu: boolean) {
     this.#memory = memory
     this.#caps = caps
-    this.#checkPassThrough = checkPassThrough
+    this.#qemu = qemu
     this.#beyondHost = mask64(63, caps.haw)[1]
     const unusedDomainBits = caps.domainBits < 16 ? mask64(23, 8 + caps.domainBits)[0] : 0
     this.#reservedHigh = mask64(31, 24)[0] | mask64(7, 7)[0] | unusedDomainBits
@@ -58,8 +61,10 @@ export class ContextLookup {
     const hi = this.#hi0
     this.faultsDisabled = get(CONTEXT_LO.FPD, lo, hi) === 1
     if (!get(CONTEXT_LO.P, lo, hi)) return REASON.CONTEXT_NOT_PRESENT
-    if (lo & 0xff0 || hi & this.#beyondHost || this.#lo1 & this.#reservedHigh || this.#hi1)
+    if (lo & 0xff0 || hi & this.#beyondHost || this.#lo1 & this.#reservedHigh || this.#hi1) {
+      if (this.#qemu) this.faultsDisabled = false
       return REASON.CONTEXT_RESERVED
+    }
     const width = get(CONTEXT_HI.AW, this.#lo1, this.#hi1)
     if (width < 1 || width > 3 || ((this.#caps.sagaw >>> width) & 1) === 0) return REASON.CONTEXT_INVALID
     const type = this.#typeFlags(get(CONTEXT_LO.TT, lo, hi))
@@ -71,7 +76,7 @@ export class ContextLookup {
     entry[1] = lo & ~0xfff
     entry[2] = hi
     const bits = Math.min(30 + 9 * width, this.#caps.mgaw)
-    const unchecked = type === CTX.PASS_THROUGH && !this.#checkPassThrough
+    const unchecked = type === CTX.PASS_THROUGH && this.#qemu
     entry[3] = unchecked || bits > 63 ? 0 : bits < 32 ? -1 : mask64(63, bits)[1]
     return OK
   }

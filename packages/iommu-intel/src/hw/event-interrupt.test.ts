@@ -6,7 +6,7 @@ import { EventInterrupt } from './event-interrupt.ts'
 import { vtdRegisters } from './registers.ts'
 
 function event(): { sent: string[]; control: (value: bigint) => void; read: () => bigint; interrupt: EventInterrupt } {
-  const registers = vtdRegisters(capabilitiesOf(CAP, ECAP, 46), 0x10)
+  const registers = vtdRegisters(capabilitiesOf(CAP, ECAP | (1n << 29n), 46), 0x10)
   const sent: string[] = []
   const names = { control: 'PECTL', data: 'PEDATA', address: 'PEADDR', upper: 'PEUADDR' } as const
   const interrupt = new EventInterrupt(registers, names, (address, data) =>

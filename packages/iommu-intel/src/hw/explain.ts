@@ -14,7 +14,7 @@ import {
   join,
   NO_PASID,
 } from '@ioasis/core'
-import { CONTEXT_HI, CONTEXT_LO } from '../spec/context-entry.ts'
+import { CONTEXT_HI, CONTEXT_LO, TT } from '../spec/context-entry.ts'
 import { REASON, reasonText } from '../spec/fault-reason.ts'
 import { ROOT } from '../spec/root-entry.ts'
 import { SS, SS_ENTRY_NAMES } from '../spec/second-stage.ts'
@@ -127,8 +127,8 @@ function withCaches(unit: UnitState, request: DmaRequest, ending: Ending): Endin
   if (!caches.find(request, context[0] as number, 1, false)) return ending
   const { table, at } = caches
   const hpa = hpaOf(
-    table.words[at + 5] as number,
-    (table.words[at + 4] as number) | (request.iovaLo & table.offsetMask),
+    table.words[at + 4] as number,
+    ((table.words[at + 3] as number) & ~0xfff) | (request.iovaLo & table.offsetMask),
   )
   if (hpa === ending.hpa) return { ...ending, verdict: `${ending.verdict}; so does the IOTLB` }
   const verdict = `a stale IOTLB entry leads to ${hex(hpa)}; in the tables: ${ending.verdict}`
@@ -201,7 +201,8 @@ function contextEntry(words: Words, index: number, refusal: string | undefined):
     { ...named('AW', CONTEXT_HI.AW, lo1, hi1), meaning: `${get(CONTEXT_HI.AW, lo1, hi1) + 2} levels` },
     named('DID', CONTEXT_HI.DID, lo1, hi1),
   ]
-  const verdict = refusal ?? `domain ${get(CONTEXT_HI.DID, lo1, hi1)}, top table at ${table.value}`
+  const where = get(CONTEXT_LO.TT, lo, hi) === TT.PASS_THROUGH ? 'no table is walked' : `top table at ${table.value}`
+  const verdict = refusal ?? `domain ${get(CONTEXT_HI.DID, lo1, hi1)}, ${where}`
   return { name: 'context entry', hpa: words.hpa, index, words: words.values, fields, verdict }
 }
 const TYPES: readonly string[] = [

@@ -40,8 +40,8 @@ describe('descriptors', () => {
   test('context: exactly the domain named; QEMU drops all', () => {
     expect([after(1n), after(5n), after(5n, { personality: 'qemu' })]).toEqual([0x230_0000, 0x200_1000, 0x230_0000])
   })
-  test('wait: status word, completion event, both', () => {
-    const m = new BareUnit()
+  test.each(['specification', 'qemu'] as const)('wait: status word and completion event, %s', (personality) => {
+    const m = new BareUnit({ personality })
     m.store(REG.IEADDR, 0xfee0_2000)
     m.store(REG.IEDATA, 0x52)
     m.put(AT.STATUS, 0xffff_ffff_0000_0000n)
@@ -50,6 +50,11 @@ describe('descriptors', () => {
     expect([m.load(REG.ICS), m.load(REG.IECTL)]).toEqual([1n, 0xc000_0000n])
     m.store(REG.IECTL, 0)
     expect(m.raised).toEqual([{ address: 0xfee0_2000n, data: 0x52 }])
+  })
+  test('wait: a bare fence has nothing to do', () => {
+    const m = new BareUnit()
+    m.queue([0x45n, 0n], WAIT)
+    expect([m.load(REG.IQH, 8), m.load(REG.FSTS), m.word(AT.STATUS)]).toEqual([0x20n, 0n, 7n])
   })
   test('wait: one completion event until ICS is cleared', () => {
     const m = new BareUnit()
@@ -151,7 +156,12 @@ describe('the ring', () => {
   test('starts over when it was disabled; QEMU does so behind a wait only', () => {
     expect(off(new BareUnit(), GLOBAL)).toEqual([0n, 0n, 0x10n])
     expect(off(new BareUnit({ personality: 'qemu' }), GLOBAL)).toEqual([0x400_0000n, 0x10n, 0x10n])
-    expect(off(new BareUnit({ personality: 'qemu' }), WAIT)).toEqual([0n, 0n, 0x10n])
+    const qemu = new BareUnit({ personality: 'qemu' })
+    expect(off(qemu, WAIT)).toEqual([0n, 0n, 0x10n])
+    qemu.store(REG.IQT, 0, 8)
+    qemu.command(GCMD.QIE)
+    qemu.store(REG.GCMD, 0)
+    expect(qemu.load(REG.GSTS)).toBe(0n)
   })
   test('does not exist without ECAP.QI', () => {
     const m = new BareUnit({ ecap: ECAP & ~2n })
@@ -176,6 +186,11 @@ describe('256-bit descriptors', () => {
   test('reserve their upper half', () => {
     const m = wide(new BareUnit(SMTS), ...WAIT, 1n, 0n)
     expect([m.load(REG.IQH, 8), m.load(REG.FSTS)]).toEqual([0n, 0x10n])
+  })
+  test('have a tail that is a multiple of 32', () => {
+    const m = wide(new BareUnit(SMTS), ...WAIT, 0n, 0n)
+    m.store(REG.IQT, 0x30, 8)
+    expect([m.load(REG.IQH, 8), m.load(REG.FSTS), m.load(REG.IQERCD, 8)]).toEqual([0x20n, 0x10n, BigInt(IQEI.TAIL)])
   })
   test('do not exist without scalable mode', () => {
     const m = wide(new BareUnit(), ...WAIT)

@@ -21,7 +21,7 @@ const OK: number = IQEI.NONE
 export interface InvalidationQueueOptions {
   /** Descriptors stay unprocessed until `run`. */
   readonly lag: boolean
-  /** QEMU: disabled only behind a wait descriptor, coarser context commands, a wait does one thing, odd tails are ignored. */
+  /** QEMU: disabled only behind a wait descriptor, coarser context commands. */
   readonly qemu: boolean
 }
 
@@ -76,7 +76,6 @@ export class InvalidationQueue {
     this.#bytes = 4096 << get(IQA.QS, lo, 0)
     this.#wide = caps.scalable && get(IQA.DW, lo, 0) === 1
     this.#enabled = true
-    this.#lastType = 0
     this.#rung()
   }
   /** QIE was cleared. @returns false when the queue stays enabled */
@@ -115,7 +114,6 @@ export class InvalidationQueue {
     return this.#parts.registers.lo('IQT') & IQ_OFFSET_MASK
   }
   #rung(): void {
-    if (this.#options.qemu && this.#wide && this.#tail() & 16) return
     this.#rings = true
     if (!this.#options.lag) this.run()
   }
@@ -146,17 +144,14 @@ export class InvalidationQueue {
     const [lo, hi] = words as [number, number]
     const type = get(DESCRIPTOR_TYPE.LOW, lo, hi) | (get(DESCRIPTOR_TYPE.HIGH, lo, hi) << 4)
     const { caps } = this.#parts
+    this.#lastType = type
     if (type === DESCRIPTOR.PAGE_GROUP_RESPONSE) {
-      if (!caps.pageRequests || !this.#wide) return IQEI.TYPE
-      this.#lastType = type
-      return OK
+      return caps.pageRequests && this.#wide ? OK : IQEI.TYPE
     }
     const reserved = RESERVED[type]
     if (!reserved || (type > DESCRIPTOR.WAIT && !this.#wide)) return IQEI.TYPE
     if (this.#hasReserved(reserved)) return IQEI.RESERVED
-    const error = this.#dispatch(type, lo, hi)
-    if (error === OK) this.#lastType = type
-    return error
+    return this.#dispatch(type, lo, hi)
   }
   #hasReserved([first, second]: readonly [readonly [number, number], readonly [number, number]]): boolean {
     const [a, b, c, d, e, f, g, h] = this.#words as unknown as [
@@ -215,10 +210,11 @@ export class InvalidationQueue {
   #wait(lo: number, hi: number): number {
     const statusWrite = get(WAIT.SW, lo, hi) === 1
     const interrupt = get(WAIT.IF, lo, hi) === 1
-    if (!statusWrite && !interrupt) return IQEI.PROGRAMMING
+    // A bare fence is legal: descriptors run in order here, so it has nothing to do.
+    if (!statusWrite && !interrupt && !get(WAIT.FN, lo, hi)) return IQEI.PROGRAMMING
     if (get(WAIT.PD, lo, hi) && !this.#parts.caps.pageRequests) return IQEI.RESERVED
     if (statusWrite && !this.#writeStatus(hi)) return IQEI.STATUS_WRITE
-    if (interrupt && !(statusWrite && this.#options.qemu)) this.#complete()
+    if (interrupt) this.#complete()
     return OK
   }
   #writeStatus(data: number): boolean {

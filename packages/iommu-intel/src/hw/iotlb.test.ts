@@ -1,6 +1,6 @@
 import { DmaRequest } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
-import { domainOf, findPage, Iotlb, isWritable } from './iotlb.ts'
+import { bytesTogether, domainOf, Iotlb, isWritable } from './iotlb.ts'
 
 const request = (lo: number, hi = 0, requester = 0x10): DmaRequest =>
   Object.assign(new DmaRequest(requester), { iovaLo: lo | 0, iovaHi: hi })
@@ -34,17 +34,52 @@ describe('a table', () => {
     expect(Array.from(pages.entries())).toHaveLength(4)
     expect(pages.find(0, 4 * 512 * 4096, DOMAIN)).toBeGreaterThanOrEqual(0)
   })
-  test('the search of the hit path is the same search', () => {
-    const { pages } = new Iotlb(true)
-    for (const [lo, hi, owner] of [
-      [0x1234_5000, 0, DOMAIN],
-      [0xffff_f000, -1, 0xffff_0010],
-      [0, 0x1ff, 3],
-    ] as const) {
-      const at = pages.put(request(lo, hi), owner | 0, leaf(0))
-      expect(findPage(pages.words, hi, lo | 0xfff, owner | 0)).toBe(at)
-      expect(findPage(pages.words, hi, lo, 1)).toBe(-1)
+})
+
+const KIB64 = 0x1_0000
+/** 32 neighbours from `iova` on, on as many frames from `frame` on; changed by `differ` where a test wants it. */
+const neighbours = (iova: number, frame: number, differ: (i: number) => object = () => ({})): Int32Array => {
+  const { pages } = new Iotlb(false)
+  for (let i = 0; i < 32; i++)
+    pages.put(request(iova + i * 4096), DOMAIN, { ...leaf((frame + i * 4096) | 0), ...differ(i) })
+  return pages.words
+}
+const together = (words: Int32Array, length: number, left = 4096): number =>
+  bytesTogether(words, words.indexOf(0x10_0000), left, length)
+
+describe('pages behind a hit', () => {
+  test('are joined up to what is wanted, and up to 64 KiB', () => {
+    const words = neighbours(0x10_0000, 0x200_0000)
+    expect(together(words, 5000, 96)).toBe(5000)
+    expect(together(words, 2 ** 20)).toBe(KIB64)
+  })
+  test('are not joined when one is missing, lies elsewhere, or allows something else', () => {
+    const missing = neighbours(0x10_0000, 0x200_0000)
+    missing[missing.indexOf(0x10_3000) + 3] = 0
+    expect(together(missing, KIB64)).toBe(3 * 4096)
+    const elsewhere = neighbours(0x10_0000, 0x200_0000, (i) => (i === 5 ? { frameHi: 1 } : {}))
+    expect(together(elsewhere, KIB64)).toBe(5 * 4096)
+    const readOnly = neighbours(0x10_0000, 0x200_0000, (i) => (i === 2 ? { flags: 1 } : {}))
+    expect(together(readOnly, KIB64)).toBe(2 * 4096)
+  })
+  test('are not joined across 4 GiB of either address', () => {
+    const frames = neighbours(0x10_0000, 0xffff_e000)
+    expect(together(frames, KIB64)).toBe(2 * 4096)
+    const { pages } = new Iotlb(false)
+    const at = pages.put(request(0xffff_f000), DOMAIN, leaf(0x200_0000))
+    pages.put(request(0), DOMAIN, leaf(0x200_1000))
+    expect(bytesTogether(pages.words, at, 4096, KIB64)).toBe(4096)
+  })
+  test('are found in any way of their sets', () => {
+    const { pages } = new Iotlb(false)
+    for (let way = 3; way >= 0; way--) {
+      for (let i = 0; i < 2; i++)
+        pages.put(request(way * 512 * 4096 + i * 4096), DOMAIN, leaf((way * 2 + i) * 4096 + 0x200_0000))
     }
+    const found = [0, 1, 2, 3].map((way) =>
+      bytesTogether(pages.words, pages.find(0, way * 512 * 4096, DOMAIN), 4096, KIB64),
+    )
+    expect(found).toEqual([8192, 8192, 8192, 8192])
   })
 })
 

@@ -3,25 +3,31 @@
  * keeps an entry until a command names it, or until its set is full. A leaf of any size is one entry. Absent leaves are
  * never kept.
  *
- * One table of four ways per leaf size. An entry is eight words: `[0]`, `[1]` first address of the leaf, low and high ·
- * `[2]` owner · `[3]` `LEAF` flags, 0 for an empty entry · `[4]`, `[5]` first host address ·
- * `[6]` the requester that filled it · one spare, so that a set is two cache lines.
+ * One table of four ways per leaf size. An entry is eight words, two of them spare: `[0]`, `[1]` first address of the leaf,
+ * low and high · `[2]` owner · `[3]` low word of the first host address, with the `LEAF` flags in its low bits; 0 for an
+ * empty entry · `[4]` its high word · `[5]` the requester that filled it. The ways lie one after the other, not the entries
+ * of a set, so that neighbouring pages share cache lines.
  */
 import { type DmaRequest, join } from '@ioasis/core'
 import { LEAF } from './walk.ts'
 
-/** Words per entry, and per set of four, as shifts. Loops on the hit and miss paths have them as literals. */
+/** Words per entry as a shift. Loops on the hit and miss paths have it as a literal. */
 const ENTRY_SHIFT = 3
-const SET_SHIFT = 5
+const WAYS = 4
+/** Bits 11:0 of an entry's word 3 are flags. */
+const FRAME = ~0xfff
 
 /** A leaf to keep: `SecondStageWalk` after a walk. */
 export interface Leaf {
+  /** `LEAF` flags. */
   readonly flags: number
+  /** First host address, as two words. */
   readonly frameHi: number
   readonly frameLo: number
 }
 /** One leaf held, for listings. */
 export interface IotlbEntry {
+  /** Domain id in bits 31:16, see `domainOf`. */
   readonly owner: number
   readonly iova: bigint
   readonly bytes: number
@@ -40,6 +46,8 @@ export class IotlbTable {
   readonly offsetMask: number
   readonly #shift: number
   readonly #setMask: number
+  /** Words from one way of a set to the next. */
+  readonly #wayWords: number
   /** Way that the next entry of a full set takes. */
   readonly #victims: Uint8Array
 
@@ -48,7 +56,8 @@ export class IotlbTable {
     this.#shift = shift
     this.offsetMask = (1 << shift) - 1
     this.#setMask = sets - 1
-    this.words = new Int32Array(sets << SET_SHIFT)
+    this.#wayWords = sets << ENTRY_SHIFT
+    this.words = new Int32Array(WAYS * this.#wayWords)
     this.#victims = new Uint8Array(sets)
   }
 
@@ -56,8 +65,7 @@ export class IotlbTable {
   find(hi: number, lo: number, owner: number): number {
     const { words } = this
     const tag = lo & ~this.offsetMask
-    let at = this.#set(hi, lo, owner) << 5
-    for (const end = at + 32; at < end; at += 8) {
+    for (let at = this.#set(hi, lo, owner) << 3; at < words.length; at += this.#wayWords) {
       if (words[at] === tag && words[at + 1] === hi && words[at + 2] === owner && words[at + 3] !== 0) return at
     }
     return -1
@@ -72,10 +80,9 @@ export class IotlbTable {
     words[at] = tag
     words[at + 1] = hi
     words[at + 2] = owner
-    words[at + 3] = leaf.flags
-    words[at + 4] = leaf.frameLo
-    words[at + 5] = leaf.frameHi
-    words[at + 6] = request.requester & 0xffff
+    words[at + 3] = leaf.frameLo | leaf.flags
+    words[at + 4] = leaf.frameHi
+    words[at + 5] = request.requester & 0xffff
     this.used = true
     return at
   }
@@ -116,15 +123,15 @@ export class IotlbTable {
   *entries(): Generator<IotlbEntry> {
     const { words } = this
     for (let at = 0; at < words.length; at += 1 << ENTRY_SHIFT) {
-      const [lo, hi, owner, flags, hpaLo, hpaHi] = words.subarray(at, at + 6) as unknown as number[] as [
-        number,
+      const [lo, hi, owner, leaf, hpaHi] = words.subarray(at, at + 5) as unknown as [
         number,
         number,
         number,
         number,
         number,
       ]
-      if (flags) yield { owner, iova: join(hi, lo), bytes: this.offsetMask + 1, hpaHi, hpaLo, flags }
+      if (leaf === 0) continue
+      yield { owner, iova: join(hi, lo), bytes: this.offsetMask + 1, hpaHi, hpaLo: leaf & FRAME, flags: leaf & ~FRAME }
     }
   }
 
@@ -135,32 +142,56 @@ export class IotlbTable {
   #place(set: number, tag: number, hi: number, owner: number): number {
     const { words } = this
     let empty = -1
-    let at = set << 5
-    for (const end = at + 32; at < end; at += 8) {
-      if (words[at + 3] === 0) empty = at
-      else if (words[at] === tag && words[at + 1] === hi && words[at + 2] === owner) return at
+    for (let at = set << 3; at < words.length; at += this.#wayWords) {
+      if (words[at + 3] === 0) {
+        if (empty < 0) empty = at
+      } else if (words[at] === tag && words[at + 1] === hi && words[at + 2] === owner) return at
     }
     if (empty >= 0) return empty
     const way = this.#victims[set] as number
     this.#victims[set] = (way + 1) & 3
-    return (set << 5) + (way << 3)
+    return (set << 3) + way * this.#wayWords
   }
 }
 
 /** Domain id of an entry's owner word; the low half holds the requester where the unit tags with it, else 0. */
 export const domainOf = (owner: number): number => owner >>> 16
 
+/** Most bytes that `bytesTogether` joins. */
+const MOST_TOGETHER = 0x1_0000
+
 /**
- * `Iotlb.pages.find`, for the hit path: the same search with the shift and the sets of that table as literals.
+ * Joins the pages that follow a hit in `Iotlb.pages`, while they hit as well, allow the same and lie behind one another: one
+ * answer where there would be one per page. The shift and the sets of that table are literals in here.
  * @param words of `Iotlb.pages`
+ * @param at entry that was hit
+ * @param left bytes from the request's address to the end of its page
+ * @param length bytes wanted
+ * @returns bytes that hit, at most `length` and 64 KiB
  */
-export function findPage(words: Int32Array, hi: number, lo: number, owner: number): number {
-  const tag = lo & ~0xfff
-  let at = (((lo >>> 12) ^ hi ^ (Math.imul(owner, 0x9e37_79b1) >>> 16)) & 511) << 5
-  for (const end = at + 32; at < end; at += 8) {
-    if (words[at] === tag && words[at + 1] === hi && words[at + 2] === owner && words[at + 3] !== 0) return at
+export function bytesTogether(words: Int32Array, at: number, left: number, length: number): number {
+  const hi = words[at + 1] as number
+  const owner = words[at + 2] as number
+  const frameHi = words[at + 4] as number
+  const salt = hi ^ (Math.imul(owner, 0x9e37_79b1) >>> 16)
+  const most = (length < MOST_TOGETHER ? length : MOST_TOGETHER) | 0
+  let tag = words[at] as number
+  let leaf = words[at + 3] as number
+  let bytes = left | 0
+  while (bytes < most) {
+    tag = (tag + 0x1000) | 0
+    leaf = (leaf + 0x1000) | 0
+    // A carry into either high word ends it.
+    if (tag === 0 || leaf >>> 12 === 0) return bytes
+    let next = (((tag >>> 12) ^ salt) & 511) << 3
+    while (words[next] !== tag || words[next + 1] !== hi || words[next + 2] !== owner) {
+      next += 0x1000
+      if (next >= 0x4000) return bytes
+    }
+    if (words[next + 3] !== leaf || words[next + 4] !== frameHi) return bytes
+    bytes = (bytes + 0x1000) | 0
   }
-  return -1
+  return most
 }
 
 /** Above this many pages a range is dropped by looking at every entry. */

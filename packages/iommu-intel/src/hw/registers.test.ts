@@ -5,16 +5,23 @@ import { capabilitiesOf } from './capabilities.ts'
 import { vtdRegisters } from './registers.ts'
 
 const regions = CAP | (1n << 5n)
-const registers = (cap = CAP): ReturnType<typeof vtdRegisters> => vtdRegisters(capabilitiesOf(cap, ECAP, 46), 0x10)
+const PRS = 1n << 29n
+const registers = (cap = CAP, ecap = ECAP): ReturnType<typeof vtdRegisters> =>
+  vtdRegisters(capabilitiesOf(cap, ecap, 46), 0x10)
 
 test('shows version and capabilities, and masks the events after reset', () => {
-  const r = registers()
-  expect([r.load(REG.VER, 4), r.load(REG.CAP, 8), r.load(REG.ECAP, 8)]).toEqual([0x10n, CAP, ECAP])
+  const r = registers(CAP, ECAP | PRS)
+  expect([r.load(REG.VER, 4), r.load(REG.CAP, 8), r.load(REG.ECAP, 8)]).toEqual([0x10n, CAP, ECAP | PRS])
   expect([REG.FECTL, REG.IECTL, REG.PECTL].map((at) => r.load(at, 4))).toEqual([
     0x8000_0000n,
     0x8000_0000n,
     0x8000_0000n,
   ])
+})
+test('has no page request registers without page requests', () => {
+  const r = registers()
+  r.store(REG.PQA, 8, 0x10_0000n)
+  expect([r.load(REG.PECTL, 4), r.load(REG.PQA, 8)]).toEqual([0n, 0n])
 })
 test('keeps the bits of an address and drops the reserved ones', () => {
   const r = registers()

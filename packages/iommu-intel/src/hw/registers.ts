@@ -49,17 +49,10 @@ export function vtdRegisters(caps: Capabilities, version: number): VtdRegisters 
     IEUADDR: { offset: REG.IEUADDR, ...MESSAGE },
     IQERCD: { offset: REG.IQERCD, size: 8 },
     IRTA: { offset: REG.IRTA, size: 8, rw: 0xffff_ffff_ffff_f80fn },
-    PQH: { offset: REG.PQH, size: 8, rw: 0x7ffe0 },
-    PQT: { offset: REG.PQT, size: 8, rw: 0x7ffe0 },
-    PQA: { offset: REG.PQA, size: 8, rw: 0xffff_ffff_ffff_f007n },
-    PRS: { offset: REG.PRS, rw1c: 3 },
-    PECTL: { offset: REG.PECTL, ...CONTROL },
-    PEDATA: { offset: REG.PEDATA, ...MESSAGE },
-    PEADDR: { offset: REG.PEADDR, rw: 0xffff_fffc },
-    PEUADDR: { offset: REG.PEUADDR, ...MESSAGE },
     MTRRCAP: { offset: REG.MTRRCAP, size: 8 },
     IVA: { offset: caps.iotlbOffset, size: 8, rw: 0xffff_ffff_ffff_f07fn, wo: 0xffff_ffff_ffff_f07fn },
     IOTLB: { offset: caps.iotlbOffset + 8, size: 8, rw: 0xb003_ffff_0000_0000n },
+    ...pageRequestRegisters(caps.pageRequests),
   }
   for (let i = 0; i < caps.faultRecords; i++) {
     specs[`FRCD${i}.lo`] = { offset: caps.faultOffset + i * 16, size: 8 }
@@ -69,4 +62,20 @@ export function vtdRegisters(caps: Capabilities, version: number): VtdRegisters 
   // The Protected Region Status follows the enable bit.
   registers.onWrite('PMEN', (value) => registers.set('PMEN', value < 0 && caps.protectedRegions ? 0x8000_0001 | 0 : 0))
   return registers
+}
+
+/** The page request queue and its event; a unit without page requests (ECAP.PRS) has zeros there. */
+function pageRequestRegisters(exist: boolean): Record<string, RegisterSpec> {
+  const specs: Record<string, RegisterSpec> = {
+    PQH: { offset: REG.PQH, size: 8, rw: 0x7ffe0 },
+    PQT: { offset: REG.PQT, size: 8, rw: 0x7ffe0 },
+    PQA: { offset: REG.PQA, size: 8, rw: 0xffff_ffff_ffff_f007n },
+    PRS: { offset: REG.PRS, rw1c: 3 },
+    PECTL: { offset: REG.PECTL, ...CONTROL },
+    PEDATA: { offset: REG.PEDATA, ...MESSAGE },
+    PEADDR: { offset: REG.PEADDR, rw: 0xffff_fffc },
+    PEUADDR: { offset: REG.PEUADDR, ...MESSAGE },
+  }
+  if (exist) return specs
+  return Object.fromEntries(Object.entries(specs).map(([name, { offset, size = 4 }]) => [name, { offset, size }]))
 }

@@ -5,7 +5,7 @@ import { Iotlb, type IotlbTable } from './iotlb.ts'
 
 /** Context cache and IOTLB of one unit. */
 export class TranslationCaches {
-  readonly contexts: ContextCache = new ContextCache()
+  readonly contexts: ContextCache
   readonly iotlb: Iotlb
   /** Requester bits that tag an IOTLB entry beside the domain id: all in QEMU, none by the specification. */
   readonly tagMask: number
@@ -16,6 +16,7 @@ export class TranslationCaches {
   /** @param byRequester whether IOTLB entries belong to one requester */
   constructor(byRequester: boolean) {
     this.tagMask = byRequester ? 0xffff : 0
+    this.contexts = new ContextCache(this.tagMask)
     this.iotlb = new Iotlb(byRequester)
     this.table = this.iotlb.pages
   }
@@ -69,7 +70,7 @@ export class TranslationCaches {
       const table = iotlb.table(level)
       const at = table.used ? table.find(request.iovaHi, request.iovaLo, owner) : -1
       if (at < 0 || ((table.words[at + 3] as number) & wanted) !== wanted) continue
-      if (from === 0 && table.words[at + 6] !== (request.requester & 0xffff)) continue
+      if (from === 0 && table.words[at + 5] !== (request.requester & 0xffff)) continue
       this.table = table
       this.at = at
       return true

@@ -1,7 +1,7 @@
 import { ACCESS, DMA, TARGET, Trace } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
 import { GCMD, REG } from '../spec/registers.ts'
-import { BareUnit, ECAP, IOVA, NIC } from './bare-unit.test-kit.ts'
+import { AT, BareUnit, DISK, ECAP, IOVA, NIC } from './bare-unit.test-kit.ts'
 import { CTX, CTX_SHIFT } from './context-cache.ts'
 import { LEAF } from './walk.ts'
 
@@ -27,6 +27,9 @@ describe('modes', () => {
     const m = new BareUnit({ ecap: ECAP & ~8n })
     m.command(GCMD.SIRTP | GCMD.IRE)
     expect(m.load(REG.GSTS)).toBe(0n)
+    const qemu = new BareUnit({ ecap: ECAP & ~8n, personality: 'qemu' })
+    qemu.command(GCMD.SIRTP | GCMD.IRE)
+    expect(qemu.load(REG.GSTS)).toBe(0x100_0000n)
   })
   test('a new root table counts from SRTP on, which empties the caches', () => {
     const m = mapped()
@@ -85,6 +88,29 @@ describe('requests', () => {
     const m = mapped()
     expect(m.dma(NIC, ACCESS.WRITE, IOVA + 0xff0n, { length: 100 })).toMatchObject({ hpa: 0x200_0ff0, bytes: 16 })
     expect(m.dma(NIC, ACCESS.WRITE, IOVA + 0xff0n, { length: 100 })).toMatchObject({ hpa: 0x200_0ff0, bytes: 16 })
+  })
+  test('are answered for neighbours at once when both are cached', () => {
+    const m = mapped()
+    m.put(AT.TABLE + 0x3000 + 0x146 * 8, 0x200_1003n)
+    m.write(IOVA + 0x1000n)
+    expect(m.dma(NIC, ACCESS.WRITE, IOVA + 0xff0n, { length: 100 })).toMatchObject({ hpa: 0x200_0ff0, bytes: 16 })
+    expect(m.dma(NIC, ACCESS.WRITE, IOVA + 0xff0n, { length: 100 })).toMatchObject({ hpa: 0x200_0ff0, bytes: 100 })
+  })
+  test('hit in every way of a set', () => {
+    const m = mapped()
+    const pages = [0n, 1n, 2n, 3n].map((i) => IOVA + (i << 21n))
+    for (let i = 1; i < 4; i++) {
+      m.put(AT.TABLE + 0x2000 + (0x91 + i) * 8, BigInt(AT.TABLE + 0x3003 + i * 0x1000))
+      m.put(AT.TABLE + 0x3000 + i * 0x1000 + 0x145 * 8, BigInt(0x200_0003 + i * 0x1000))
+    }
+    for (const iova of pages) m.write(iova)
+    m.put(AT.TABLE, 0n)
+    expect(pages.map((iova) => m.write(iova).hpa)).toEqual([0x200_0000, 0x200_1000, 0x200_2000, 0x200_3000])
+  })
+  test('of several functions go by the context entry of each', () => {
+    const m = mapped().context(DISK, { domain: 2, table: 0x12_0000 }).map(0x210_0003n, 0x12_0000)
+    const answers = [NIC, DISK, NIC, DISK].map((fn) => m.write(IOVA, fn).hpa)
+    expect(answers).toEqual([0x200_0000, 0x210_0000, 0x200_0000, 0x210_0000])
   })
 })
 

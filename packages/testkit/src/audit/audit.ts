@@ -67,16 +67,29 @@ export class SteppedAudit {
   readonly #host: AuditedHost
   readonly #every: number
   #step = 0
+  #touched: IovaRange = { first: 0n, last: 0n }
 
   /** @param every steps from one full audit to the next */
   constructor(host: AuditedHost, every = 256) {
     this.#host = host
     this.#every = every
   }
-  /** @param touched the range the step mapped, unmapped or accessed; undefined: none @throws Error as `mustBeSound` */
+  /** Steps audited so far. */
+  get steps(): number {
+    return this.#step
+  }
+  /** Those of them that everything was looked at after. */
+  get full(): number {
+    return Math.floor(this.#step / this.#every)
+  }
+  /**
+   * @param touched the range the step mapped, unmapped or accessed; undefined: none, such as an attach, after which the range
+   *   touched last is looked at again
+   * @throws Error as `mustBeSound`
+   */
   step(touched: IovaRange | undefined): void {
     this.#step++
-    if (this.#step % this.#every === 0) mustBeSound(this.#host)
-    else if (touched) mustBeSound(this.#host, touched)
+    if (touched) this.#touched = touched
+    mustBeSound(this.#host, this.#step % this.#every === 0 ? undefined : this.#touched)
   }
 }

@@ -139,6 +139,22 @@ const tests: readonly DriverTest[] = [
     },
   },
   {
+    title: 'a function that goes while it is attached leaves nothing reachable under its requester id',
+    run(kit) {
+      const device = kit.world.plug(9)
+      const domain = kit.attachedDomain(device)
+      const iova = kit.iova(domain)
+      const hpa = kit.mapNew(domain, iova)
+      kit.lands(device, iova, hpa)
+      kit.world.unplug(device)
+      kit.refused(device, iova)
+      kit.refused(device, BigInt(hpa))
+      kit.mapNew(domain, iova + kit.bytes(1))
+      kit.refused(device, iova + kit.bytes(1))
+      domain.free()
+    },
+  },
+  {
     title: 'freeing a domain that is attached is a broken promise',
     run(kit) {
       const domain = kit.attachedDomain()

@@ -2,12 +2,17 @@
 import {
   bdf,
   type Bdf,
+  BRIDGE,
+  CAP,
   type Cpu,
   Cpus,
   createHost,
   type FunctionModel,
+  HEADER,
+  HEADER_TYPE,
   type Host,
   type HostMemory,
+  type Hpa,
   IommuGroups,
   IommuUnit,
   Memory,
@@ -16,6 +21,8 @@ import {
   Pci,
   type PciFunction,
   type Plugin,
+  PORT,
+  STATUS,
   type Trace,
   Tracer,
 } from '@ioasis/core'
@@ -26,6 +33,18 @@ const RAM = 256 << 20
 /** Requester ids of a world's functions, in the order of `DriverWorld.devices`; the third one is on the second unit. */
 export const WORLD_FUNCTIONS: readonly [Bdf, Bdf, Bdf] = [bdf(0, 1, 0), bdf(0, 2, 0), bdf(0, 3, 0)]
 
+/**
+ * Memory for a back end whose firmware reserves some (RMRR): 64 KiB that function 00:08.0 keeps using. A world that has it
+ * runs the kit's tests of it.
+ */
+export const WORLD_RESERVED: { readonly first: Hpa; readonly last: Hpa; readonly scope: readonly Bdf[] } = {
+  first: 0x300_0000,
+  last: 0x300_ffff,
+  scope: [bdf(0, 8, 0)],
+}
+const BRIDGE_AT = bdf(0, 30, 0)
+const BEHIND_BRIDGE = [bdf(1, 1, 0), bdf(1, 2, 0)] as const
+
 /** A conventional function without BARs that may master the bus. */
 function master(): FunctionModel {
   const config = new Uint8Array(256)
@@ -34,6 +53,16 @@ function master(): FunctionModel {
   view.setUint16(4, 0x0004, true)
   view.setUint32(8, 0xff00_0000, true)
   return { name: 'dma master', config, bars: [] }
+}
+/** A PCIe-to-PCI bridge to bus 1. */
+function bridge(): FunctionModel {
+  const { config } = master()
+  config[HEADER.HEADER_TYPE] = HEADER_TYPE.BRIDGE
+  config[BRIDGE.SECONDARY_BUS] = config[BRIDGE.SUBORDINATE_BUS] = 1
+  config[HEADER.STATUS] = STATUS.CAP_LIST
+  config[HEADER.CAPABILITY_LIST] = 0x40
+  config.set([CAP.EXPRESS, 0, (PORT.PCIE_TO_PCI << 4) | 2], 0x40)
+  return { name: 'bridge', config, bars: [] }
 }
 
 /** What `composeWorld` cannot know of a back end. */
@@ -82,6 +111,12 @@ class ComposedWorld implements DriverWorld {
     const id = bdf(0, slot, 0)
     this.host.get(Pci).place(master(), { bdf: id })
     return this.#join(id)
+  }
+  plugBridge(): readonly [WorldDevice, WorldDevice, WorldDevice] {
+    const pci = this.host.get(Pci)
+    pci.place(bridge(), { bdf: BRIDGE_AT })
+    for (const id of BEHIND_BRIDGE) pci.place(master(), { bdf: id })
+    return [this.#join(BRIDGE_AT), this.#join(BEHIND_BRIDGE[0]), this.#join(BEHIND_BRIDGE[1])]
   }
   unplug(device: WorldDevice): void {
     const fn = this.#functions.get(device)

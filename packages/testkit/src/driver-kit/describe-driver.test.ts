@@ -1,6 +1,6 @@
 import type { IommuDevice } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
-import { toyWorld } from '../toy-iommu/toy-world.ts'
+import { toyWorld } from '../toy-iommu/toy-world.test-kit.ts'
 import { DRIVER_VARIANTS, describeIommuDriver, driverTest, driverTests, runDriverTest } from './describe-driver.ts'
 import type { DriverVariant, DriverWorld, WorldDevice } from './world.ts'
 
@@ -30,9 +30,24 @@ describe('the driver kit', () => {
     const title = 'replacing a domain leads to the new one at once'
     expect(() => runDriverTest(driverTest(title), late(toyWorld(SMALL)))).toThrow(/memory at hpa/)
   })
+  test('a driver that clears a shared requester with the first function that goes is caught', () => {
+    const title =
+      'when one of the functions that share a requester id goes, the others go on; after the last nothing is reached'
+    expect(() => runDriverTest(driverTest(title), hasty(toyWorld(SMALL)))).toThrow(/status of a write/)
+  })
+  test('a driver that leaves the entry of a function that has gone is caught', () => {
+    const title = 'a function that goes while it is attached leaves nothing reachable under its requester id'
+    expect(() => runDriverTest(driverTest(title), leaving(toyWorld(SMALL)))).toThrow(/fault reason of a request/)
+  })
   test('a driver with windows in place of paging domains is skipped with that reason, and passes the rest', () => {
     const reasons = new Set(all.filter((t) => !t.units).map((t) => runDriverTest(t, windowed(toyWorld(SMALL)))))
-    expect(reasons).toEqual(new Set([undefined, 'this driver has windows in place of paging domains']))
+    expect(reasons).toEqual(
+      new Set([
+        undefined,
+        'this driver has windows in place of paging domains',
+        'firmware reserves no memory in this world',
+      ]),
+    )
   })
 })
 
@@ -53,6 +68,32 @@ function late(world: DriverWorld): DriverWorld {
   const iommu: Changeable = (world.devices[0] as WorldDevice).iommu
   const attach = iommu.attach.bind(iommu)
   iommu.attach = (domain, how) => (how.replacing?.type === 'paging' ? 'ok' : attach(domain, how))
+  return world
+}
+/** A world in which the second function behind a bridge takes the entry of both away. */
+function hasty(world: DriverWorld): DriverWorld {
+  const plugBridge = world.plugBridge.bind(world)
+  world.plugBridge = () => {
+    const [bridge, one, other] = plugBridge()
+    const iommu: Changeable = other.iommu
+    const release = iommu.release.bind(iommu)
+    iommu.release = () => {
+      release()
+      one.iommu.attach(one.iommu.blocked, {})
+    }
+    return [bridge, one, other]
+  }
+  return world
+}
+/** A world in which a function that was added is never released. */
+function leaving(world: DriverWorld): DriverWorld {
+  const plug = world.plug.bind(world)
+  world.plug = (slot) => {
+    const device = plug(slot)
+    const iommu: Changeable = device.iommu
+    iommu.release = () => {}
+    return device
+  }
   return world
 }
 /** A world whose devices offer no paging domains. */

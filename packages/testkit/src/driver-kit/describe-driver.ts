@@ -9,6 +9,8 @@ import { faultTests } from './faults.ts'
 import { DriverFixture } from './fixture.ts'
 import { flushTests } from './flush.ts'
 import { mappingTests } from './mapping.ts'
+import { reservedMemoryTests } from './reserved-memory.ts'
+import { sharedRequesterTests } from './shared-requesters.ts'
 import type { DriverVariant, DriverWorld } from './world.ts'
 
 /** All tests of the kit, by topic. */
@@ -16,6 +18,8 @@ export const driverTests: Readonly<Record<string, readonly DriverTest[]>> = {
   mapping: mappingTests,
   flushing: flushTests,
   attaching: attachTests,
+  'shared requesters': sharedRequesterTests,
+  'reserved memory': reservedMemoryTests,
   coherency: coherencyTests,
   faults: faultTests,
   allocation: allocationTests,

@@ -3,6 +3,7 @@
 import {
   type AttachResult,
   DMA,
+  DmaRequest,
   type Domain,
   flushGather,
   type Hpa,
@@ -138,6 +139,20 @@ export class DriverFixture {
   faults(device: WorldDevice, iova: Iova): void {
     expect(this.write(device, iova), `fault reason of a write to iova ${iova.toString(16)}`).toBeGreaterThan(0)
     expect(this.read(device, iova), `fault reason of a read of iova ${iova.toString(16)}`).toBeGreaterThan(0)
+  }
+
+  /** Requests with this id must be refused by the unit, whether or not a function has it. */
+  refused({ requester, unit }: WorldDevice, iova: Iova): void {
+    const request = new DmaRequest(requester)
+    request.iovaHi = Number(iova >> 32n) | 0
+    request.iovaLo = Number(iova & 0xffff_ffffn) | 0
+    request.length = 8
+    const status = this.world.units[unit]?.translate(request)
+    expect(status, `fault reason of a request with id ${requester.toString(16)}`).toBeGreaterThan(0)
+  }
+  /** Attaches several functions, which must not be refused. */
+  mustAttachAll(devices: readonly WorldDevice[], domain: Domain): void {
+    for (const device of devices) this.mustAttach(device, domain)
   }
 
   /** Eight bytes not used before in this test. */

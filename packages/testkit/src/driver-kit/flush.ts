@@ -207,6 +207,42 @@ const tests: readonly DriverTest[] = [
     },
   },
   {
+    title: 'a unit that joins between unmap and sync does not reach what is unmapped',
+    units: 2,
+    run(kit) {
+      const domain = kit.attachedDomain(kit.first)
+      const iova = kit.iova(domain)
+      const [gone, stays] = [kit.mapNew(domain, iova), kit.mapNew(domain, iova + kit.bytes(1))]
+      kit.lands(kit.first, iova, gone)
+      const gather = flushGather()
+      domain.unmap(iova, kit.bytes(1), gather)
+      kit.mustAttach(kit.elsewhere, domain)
+      kit.faults(kit.elsewhere, iova)
+      domain.sync(gather)
+      for (const device of [kit.first, kit.elsewhere]) {
+        kit.faults(device, iova)
+        kit.lands(device, iova + kit.bytes(1), stays)
+      }
+    },
+  },
+  {
+    title: 'a unit that leaves between unmap and sync has nothing left when it comes back',
+    units: 2,
+    run(kit) {
+      const domain = kit.attachedDomain(kit.first)
+      kit.mustAttach(kit.elsewhere, domain)
+      const iova = kit.iova(domain)
+      const hpa = kit.mapNew(domain, iova)
+      for (const device of [kit.first, kit.elsewhere]) kit.lands(device, iova, hpa)
+      const gather = flushGather()
+      domain.unmap(iova, kit.bytes(1), gather)
+      kit.mustAttach(kit.elsewhere, kit.elsewhere.iommu.blocked)
+      domain.sync(gather)
+      kit.mustAttach(kit.elsewhere, domain)
+      for (const device of [kit.first, kit.elsewhere]) kit.faults(device, iova)
+    },
+  },
+  {
     title: 'a unit that a domain has left is no longer needed for its flushes',
     units: 2,
     run(kit) {

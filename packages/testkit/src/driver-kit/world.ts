@@ -40,8 +40,17 @@ export interface DriverWorld {
   poll(): void
   /** Takes a function out: the driver releases it. */
   unplug(device: WorldDevice): void
-  /** Adds a function on the first unit: the driver probes it. @param slot device number on bus 0, 4 to 31 */
+  /**
+   * Adds a function on the first unit: the driver probes it.
+   * @param slot device number on bus 0, 4 to 29; in 8 stands the one for which firmware may reserve memory (`WORLD_RESERVED`)
+   */
   plug(slot: number): WorldDevice
+  /**
+   * Adds a PCIe-to-PCI bridge on the first unit and two functions behind it, whose requests carry the bridge's id for them.
+   * Possible once in a world.
+   * @returns the three, which are one group: the bridge comes first
+   */
+  plugBridge(): readonly [bridge: WorldDevice, one: WorldDevice, other: WorldDevice]
   /**
    * Runs `action` after each store of the CPU to memory or registers while `during` runs: what DMA would see in the midst
    * of an operation of the driver.

@@ -41,6 +41,9 @@ export class CaseInterrupts implements Interrupts {
   lineAsserted({ segment, bdf, pin }: { segment: number; bdf: Bdf; pin: number }): boolean {
     return this.#lines.has(`${segment}:${bdf}:${pin}`)
   }
+  watchLine(): () => void {
+    return () => undefined
+  }
 }
 
 /** An interrupt in the words of the case files. */

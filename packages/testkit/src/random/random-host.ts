@@ -32,11 +32,39 @@ const ZONE_PAGES = 48
 const SLOTS: readonly number[] = [9, 10, 11]
 const PROTS = [RW, RW, RW, { read: true, write: false }] as const
 
+/** What an operation turned out to do; the first word of what it is told as. */
+export type RandomDeed =
+  | 'map'
+  | 'unmap'
+  | 'read'
+  | 'write'
+  | 'attach'
+  | 'replace'
+  | 'block'
+  | 'create'
+  | 'free'
+  | 'plug'
+  | 'unplug'
+
 /** The pair of world and model. */
 export class RandomHost {
   readonly world: DriverWorld
   /** What the last operation did, in words; empty: it had nothing to do. */
   did = ''
+  /** How often each was done. */
+  readonly counts: Record<RandomDeed, number> = {
+    map: 0,
+    unmap: 0,
+    read: 0,
+    write: 0,
+    attach: 0,
+    replace: 0,
+    block: 0,
+    create: 0,
+    free: 0,
+    plug: 0,
+    unplug: 0,
+  }
   readonly #model = new FlatHost()
   readonly #pool: TargetPool
   readonly #pairs: Pair[] = []
@@ -70,7 +98,9 @@ export class RandomHost {
    */
   apply(operation: Operation): IovaRange | undefined {
     this.did = ''
-    return this.#does[operation.kind](operation)
+    const touched = this.#does[operation.kind](operation)
+    if (this.did !== '') this.counts[this.did.split(' ', 1)[0] as RandomDeed]++
+    return touched
   }
 
   /** What keeps the mapped pages: the model's pages in a full audit, the whole pool in one of a step. */
@@ -196,7 +226,10 @@ export class RandomHost {
     if (!device) return
     const { identity, blocked } = device.iommu
     const domain = pair?.real ?? (a & 0x100 && identity ? identity : blocked)
-    this.did = `attach ${hex(device.requester)} to ${pair?.name ?? domain.type}`
+    const old = this.#pairs.find(({ real }) => real === this.#attached.get(device))
+    const where = pair?.name ?? domain.type
+    if (old && domain.type !== 'blocked') this.did = `replace ${old.name} by ${where} for ${hex(device.requester)}`
+    else this.did = `${domain.type === 'blocked' ? 'block' : `attach to ${where}:`} ${hex(device.requester)}`
     if (device.iommu.attach(domain, this.#how(device)) === 'incompatible') return
     this.#attached.set(device, domain)
     this.#model.attach(device.requester, pair?.flat ?? (domain.type as FlatAttachment))

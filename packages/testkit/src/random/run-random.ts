@@ -3,7 +3,7 @@ import { AuditSource, type Token } from '@ioasis/core'
 import { type AuditedHost, mustBeSound, SteppedAudit } from '../audit/audit.ts'
 import type { DriverWorld } from '../driver-kit/world.ts'
 import { drawOperations, type Operation } from './operation.ts'
-import { RandomHost } from './random-host.ts'
+import { type RandomDeed, RandomHost } from './random-host.ts'
 import { shrink } from './shrink.ts'
 
 /** A random run. */
@@ -15,6 +15,14 @@ export interface RandomRun {
   /** Steps from one full audit to the next; default 256. */
   readonly auditEvery?: number
 }
+/** What a run did. */
+export interface RandomReport {
+  readonly seed: number
+  /** Operations that found something to do, by what they did: `map`, `replace`, `unplug` and the others of `RandomDeed`. */
+  readonly did: Readonly<Record<RandomDeed, number>>
+  /** Steps audited, and how many of them in full. */
+  readonly audits: { readonly steps: number; readonly full: number }
+}
 interface Failure {
   readonly step: number
   readonly why: string
@@ -23,25 +31,27 @@ interface Failure {
 
 /**
  * Runs it.
+ * @returns how often each kind of operation was done
  * @throws Error that names the seed, the step, what differs, and the shortest list of operations found that fails too
  */
-export function runRandom(run: RandomRun): void {
+export function runRandom(run: RandomRun): RandomReport {
   const operations = drawOperations(run.seed, run.steps)
-  const failure = attempt(run, operations)
-  if (!failure) return
-  const prefix = operations.slice(0, failure.step + 1)
-  const shortest = shrink(prefix, (shorter) => attempt(run, shorter) !== undefined)
-  const { log, why } = attempt(run, shortest) ?? failure
+  const outcome = attempt(run, operations)
+  if (!('why' in outcome)) return outcome
+  const prefix = operations.slice(0, outcome.step + 1)
+  const shortest = shrink(prefix, (shorter) => 'why' in attempt(run, shorter))
+  const again = attempt(run, shortest)
+  const { log, why } = 'why' in again ? again : outcome
   throw new Error(
     [
-      `random operations, seed ${run.seed}, step ${failure.step} of ${run.steps}: ${failure.why}`,
+      `random operations, seed ${run.seed}, step ${outcome.step} of ${run.steps}: ${outcome.why}`,
       `${log.length} of them are enough for: ${why}`,
       ...log.map((line) => `  ${line}`),
     ].join('\n'),
   )
 }
 
-function attempt(run: RandomRun, operations: readonly Operation[]): Failure | undefined {
+function attempt(run: RandomRun, operations: readonly Operation[]): Failure | RandomReport {
   const world = run.world()
   const host = new RandomHost(world)
   const audited = withModel(world.host, host)
@@ -54,7 +64,7 @@ function attempt(run: RandomRun, operations: readonly Operation[]): Failure | un
     })
     mustBeSound(audited)
     host.end()
-    return undefined
+    return { seed: run.seed, did: host.counts, audits: { steps: steps.steps, full: steps.full } }
   } catch (error) {
     return { step: log.length - 1, why: (error as Error).message, log: log.filter((line) => line !== '') }
   } finally {

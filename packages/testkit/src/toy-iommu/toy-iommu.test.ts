@@ -1,4 +1,4 @@
-import { describeIommuDriver } from '../driver-kit/describe-driver.ts'
-import { toyWorld } from './toy-world.ts'
+import { describeIommuDriver } from '@ioasis/testkit/kits'
+import { toyWorld } from './toy-world.test-kit.ts'
 
 describeIommuDriver({ name: 'toy', create: (variant) => toyWorld(variant) })

@@ -1,0 +1,12 @@
+/** The player of traces recorded from a real kernel. */
+export * from './trace-file.ts'
+export { type BufferWanted, type TraceMachine, TraceWorld } from './trace-world.ts'
+export { TraceProcess } from './trace-process.ts'
+export type { StepOutcome } from './outcome.ts'
+export { isKnownOperation } from './operations.ts'
+export { compareStep, type CompareHow, type StepDifference } from './compare-step.ts'
+export { checkExemptions, type Exemption, EXEMPTIONS } from './exemptions.ts'
+export { lastingSettings, type LastingSetting } from './lasting-settings.ts'
+export * from './play-scenario.ts'
+export * from './play-traces.ts'
+export * from './mutate-traces.ts'

@@ -1,0 +1,50 @@
+/**
+ * Names that scripts use for numbers: constants of include/uapi/linux/{iommufd,vfio,kvm}.h, some of them shortened. Whatever
+ * else a script names is looked for here and refused when it is not found.
+ */
+export const SYMBOLS: Readonly<Record<string, bigint>> = {
+  // IOMMU_IOAS_MAP and IOMMU_IOAS_COPY
+  FIXED: 1n,
+  WR: 2n,
+  RD: 4n,
+  RW: 6n,
+  U64MAX: (1n << 64n) - 1n,
+  IOMMU_HWPT_ALLOC_NEST_PARENT: 1n,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING: 2n,
+  IOMMU_HWPT_FAULT_ID_VALID: 4n,
+  IOMMU_HWPT_ALLOC_PASID: 8n,
+  // VFIO_DEVICE_SET_IRQS: data and action
+  D_NONE: 1n,
+  D_BOOL: 2n,
+  D_EVENTFD: 4n,
+  A_MASK: 0x8n,
+  A_UNMASK: 0x10n,
+  A_TRIGGER: 0x20n,
+  IRQ_INTX: 0n,
+  IRQ_MSI: 1n,
+  IRQ_MSIX: 2n,
+  IRQ_ERR: 3n,
+  IRQ_REQ: 4n,
+  // VFIO_DEVICE_FEATURE
+  FEAT_GET: 0x1_0000n,
+  FEAT_SET: 0x2_0000n,
+  FEAT_PROBE: 0x4_0000n,
+  VFIO_TYPE1_IOMMU: 1n,
+  VFIO_SPAPR_TCE_IOMMU: 2n,
+  VFIO_TYPE1v2_IOMMU: 3n,
+  VFIO_DMA_CC_IOMMU: 4n,
+  VFIO_EEH: 5n,
+  VFIO_TYPE1_NESTING_IOMMU: 6n,
+  VFIO_NOIOMMU_IOMMU: 8n,
+  VFIO_UNMAP_ALL: 9n,
+  VFIO_UPDATE_VADDR: 10n,
+  VFIO_DMA_MAP_FLAG_READ: 1n,
+  VFIO_DMA_MAP_FLAG_WRITE: 2n,
+  VFIO_DMA_MAP_FLAG_VADDR: 4n,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP: 1n,
+  VFIO_DMA_UNMAP_FLAG_ALL: 2n,
+  VFIO_DMA_UNMAP_FLAG_VADDR: 4n,
+  KVM_DEV_TYPE_VFIO: 4n,
+  KVM_CREATE_DEVICE_TEST: 1n,
+  null: 0n,
+}

@@ -1,0 +1,10 @@
+/** uAPI that several packages answer: include/uapi/linux/vfio.h as data. */
+export * from './vfio/number.ts'
+export * from './vfio/container.ts'
+export * from './vfio/group.ts'
+export * from './vfio/device.ts'
+export * from './vfio/region-capability.ts'
+export * from './vfio/device-feature.ts'
+export * from './vfio/iommufd.ts'
+export * from './vfio/pci.ts'
+export * from './vfio/type1.ts'

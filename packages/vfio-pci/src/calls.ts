@@ -1,0 +1,43 @@
+/** Calls that only PCI functions have: hot reset and writes by event. drivers/vfio/pci/vfio_pci_core.c vfio_pci_core_ioctl. */
+import { type Caller, IoctlDispatch, type IoctlRow, type IoctlTable, VFIO_CONVENTION } from '@ioasis/core'
+import {
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+  VFIO_DEVICE_IOEVENTFD,
+  VFIO_DEVICE_PCI_HOT_RESET,
+  type VfioDeviceIoeventfd,
+  type VfioPciHotReset,
+  type VfioPciHotResetInfo,
+} from '@ioasis/uapi'
+import { hotResetInfo, hotReset } from './hot-reset.ts'
+import type { PciSession } from './session.ts'
+
+const getHotResetInfo: IoctlRow<PciSession, VfioPciHotResetInfo> = {
+  call: VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+  run: (session, { argsz }, caller, arg) => ({ ret: 0, out: hotResetInfo(session, caller, arg, argsz) }),
+}
+const reset: IoctlRow<PciSession, VfioPciHotReset> = {
+  call: VFIO_DEVICE_PCI_HOT_RESET,
+  run(session, input, caller, arg) {
+    hotReset(session, caller, arg, input)
+    return { ret: 0 }
+  },
+}
+const ioeventfd: IoctlRow<PciSession, VfioDeviceIoeventfd> = {
+  call: VFIO_DEVICE_IOEVENTFD,
+  run(session, input, caller) {
+    session.ioEvents.set(caller, input)
+    return { ret: 0 }
+  },
+}
+
+/** In addition to what every device answers. */
+export const PCI_TABLE: IoctlTable = {
+  file: 'vfio-device',
+  convention: VFIO_CONVENTION,
+  rows: [getHotResetInfo, reset, ioeventfd],
+}
+const dispatch = new IoctlDispatch([PCI_TABLE])
+
+/** @throws UapiError ENOTTY for a number that is none of them */
+export const runDeviceCall = (session: PciSession, caller: Caller, number: number, arg: bigint): number =>
+  dispatch.run(session, caller, number, arg)

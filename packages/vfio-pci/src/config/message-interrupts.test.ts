@@ -1,0 +1,20 @@
+import { VFIO_DEVICE_SET_IRQS } from '@ioasis/uapi'
+import { expect, test } from 'vitest'
+import { AT, openedWorld } from '../world.test-kit.ts'
+
+const FLAGS = AT.msi + 2
+
+test('MSI is not switched on by writing, nor for more vectors than were asked for', () => {
+  const { config } = openedWorld({ msi: 0x0080 })
+  config.write(FLAGS, 2, 0xffff)
+  expect(config.read(FLAGS, 2)).toBe(0x008e)
+})
+test("with vectors it stays on; address and data are the user's, the hardware has the kernel's", () => {
+  const { vmm, fd, config, fn } = openedWorld({ msi: 0x0080 })
+  config.write(AT.msi + 4, 4, 0x1234_5678)
+  const event = new Uint8Array(Int32Array.of(vmm.eventfd()).buffer)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: 0x24, index: 1, count: 1 }, event)
+  config.write(FLAGS, 2, 0x0081)
+  expect([config.read(FLAGS, 2), config.read(AT.msi + 4, 4)]).toEqual([0x0081, 0x1234_5678])
+  expect(fn('00:01.0').readConfig(AT.msi + 4, 4)).toBe(0xfee0_0000)
+})

@@ -1,0 +1,50 @@
+import { VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, VFIO_DEVICE_PCI_HOT_RESET } from '@ioasis/uapi'
+import { expect, test } from 'vitest'
+import { Model, pciWorld } from './world.test-kit.ts'
+
+function twoBehindABridge() {
+  const models = { '00:03.0': new Model({ bridge: true }), '01:00.0': new Model(), '01:01.0': new Model() }
+  const world = pciWorld(models)
+  return { ...world, models, one: world.open(0) }
+}
+
+test('lists who is reset too; unopened devices are not owned', () => {
+  const { vmm, one, open } = twoBehindABridge()
+  const ask = () => vmm.attempt(one, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {}, new Uint8Array(16))
+  const first = ask()
+  expect([first.out.count, first.out.flags, [...first.bytes.subarray(12)]]).toEqual([
+    2,
+    1,
+    [1, 0, 0, 0, 0, 0, 1, 0, 255, 255, 255, 255, 0, 0, 1, 8],
+  ])
+  open(1)
+  expect(ask().out.flags).toBe(3)
+})
+test('too little room is ENOSPC with the count', () => {
+  const { vmm, one } = twoBehindABridge()
+  const { errno, out } = vmm.attempt(one, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO)
+  expect([errno, out.count]).toEqual(['ENOSPC', 2])
+})
+test("resets all once they are one user's; registers stay", () => {
+  const { vmm, one, open, models, session } = twoBehindABridge()
+  expect(vmm.attempt(one, VFIO_DEVICE_PCI_HOT_RESET).errno).toBe('EINVAL')
+  open(1)
+  const resets = models['01:01.0'].resets
+  expect(vmm.attempt(one, VFIO_DEVICE_PCI_HOT_RESET).errno).toBeUndefined()
+  expect([models['01:01.0'].resets - resets, session('01:01.0').memoryEnabled]).toEqual([1, true])
+  expect(vmm.attempt(one, VFIO_DEVICE_PCI_HOT_RESET, { count: 1 }, new Uint8Array(4)).errno).toBe('EINVAL')
+})
+test('a root bus cannot be reset', () => {
+  const { vmm, open } = pciWorld({ '00:01.0': new Model() })
+  expect(vmm.attempt(open(), VFIO_DEVICE_GET_PCI_HOT_RESET_INFO).errno).toBe('ENODEV')
+})
+test('when the last user goes the bus is reset, if its functions cannot be one by one', () => {
+  const { vmm, one, open, models } = twoBehindABridge()
+  const two = open(1)
+  const resets = (): number => models['01:00.0'].resets
+  const before = resets()
+  vmm.close(one)
+  expect(resets() - before).toBe(0)
+  vmm.close(two)
+  expect(resets() - before).toBe(1)
+})

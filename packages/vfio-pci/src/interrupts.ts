@@ -1,0 +1,185 @@
+/** VFIO_DEVICE_SET_IRQS: which interrupts a user gets, and how. drivers/vfio/pci/vfio_pci_intrs.c vfio_pci_set_irqs_ioctl. */
+import {
+  type Caller,
+  type Cpu,
+  type EventFd,
+  type Interrupts,
+  type PciFunction,
+  UapiError,
+  type VfioIrqRequest,
+} from '@ioasis/core'
+import { VFIO_PCI_IRQ } from '@ioasis/uapi'
+import { Intx, setLine } from './intx.ts'
+import { MessageVectors } from './message-vectors.ts'
+import type { HiddenTable } from './regions.ts'
+
+const WHAT = 'VFIO_DEVICE_SET_IRQS'
+
+/** What they are made of. */
+export interface InterruptParts {
+  readonly fn: PciFunction
+  readonly interrupts: Interrupts
+  readonly cpu: Cpu
+  readonly table: (HiddenTable & { readonly hpa: number }) | undefined
+  readonly express: boolean
+}
+
+/** The interrupts of one opened device: of INTx, MSI and MSI-X one kind at a time. */
+export class DeviceInterrupts {
+  readonly #parts: InterruptParts
+  #intx: Intx | undefined
+  #vectors: MessageVectors | undefined
+  #hidden = false
+  /** Events of errors and of the host wanting the device back. */
+  readonly #events = new Map<number, EventFd>()
+
+  constructor(parts: InterruptParts) {
+    this.#parts = parts
+  }
+
+  /** Vectors of MSI in use, as a power of two. */
+  get msiOrder(): number {
+    return this.#usesMsi ? (this.#vectors?.order ?? 0) : 0
+  }
+  get usesMsi(): boolean {
+    return this.#usesMsi
+  }
+
+  /** @throws UapiError ENOTTY for an action the index does not have, EINVAL, EBADF, ERANGE, ENOSPC */
+  set(_caller: Caller, request: VfioIrqRequest): void {
+    const { index, action } = request
+    if (index === VFIO_PCI_IRQ.INTX && action === 'trigger') return this.#triggerIntx(request)
+    if (index === VFIO_PCI_IRQ.INTX && action) return this.#maskIntx(request)
+    if ((index === VFIO_PCI_IRQ.MSI || index === VFIO_PCI_IRQ.MSIX) && action === 'trigger')
+      return this.#triggerVectors(request)
+    if (action === 'trigger' && (index === VFIO_PCI_IRQ.REQ || (index === VFIO_PCI_IRQ.ERR && this.#parts.express)))
+      return this.#setEvent(request)
+    throw new UapiError('ENOTTY', WHAT, { index })
+  }
+  /** The user set or cleared COMMAND.InterruptDisable. */
+  hideIntx(hidden: boolean): void {
+    if (this.#hidden === hidden) return
+    this.#hidden = hidden
+    if (this.#intx) this.#intx.hide(hidden)
+    else setLine(this.#parts.fn, !hidden)
+  }
+  /** After a reset: messages are put back. */
+  restore(): void {
+    this.#vectors?.program()
+  }
+  /** The host wants the device back, or it reported an error. @returns whether the user is told */
+  tell(index: typeof VFIO_PCI_IRQ.ERR | typeof VFIO_PCI_IRQ.REQ): boolean {
+    const event = this.#events.get(index)
+    event?.signal()
+    return event !== undefined
+  }
+  close(): void {
+    this.#disable()
+    this.#events.clear()
+  }
+
+  get #usesMsi(): boolean {
+    return this.#vectors !== undefined && !this.#vectors.isMsix
+  }
+  #disable(): void {
+    this.#intx?.close()
+    this.#vectors?.close()
+    this.#intx = this.#vectors = undefined
+  }
+
+  #triggerIntx({ start, count, data }: VfioIrqRequest): void {
+    const intx = this.#intx
+    if (intx && count === 0 && data.kind === 'none') return this.#disable()
+    if (this.#vectors || start !== 0 || count !== 1)
+      throw new UapiError('EINVAL', WHAT, { index: VFIO_PCI_IRQ.INTX, start, count })
+    if (data.kind === 'eventfd') {
+      const event = data.event(0)
+      if (intx) intx.event = event
+      else this.#intx = new Intx(this.#parts.fn, this.#parts.interrupts, event, this.#hidden)
+      return
+    }
+    if (!intx) throw new UapiError('EINVAL', WHAT, { index: VFIO_PCI_IRQ.INTX })
+    if (data.kind === 'none' || data.values[0]) intx.signal()
+  }
+  #maskIntx({ start, count, action, data }: VfioIrqRequest): void {
+    const intx = this.#intx
+    if (!intx || start !== 0 || count !== 1)
+      throw new UapiError('EINVAL', WHAT, { index: VFIO_PCI_IRQ.INTX, start, count })
+    if (data.kind === 'eventfd') {
+      if (action === 'mask') throw new UapiError('ENOTTY', WHAT, { index: VFIO_PCI_IRQ.INTX })
+      intx.unmaskBy(data.event(0))
+    } else if (data.kind === 'none' || data.values[0]) {
+      if (action === 'mask') intx.mask()
+      else intx.unmask()
+    }
+  }
+
+  #triggerVectors({ index, start, count, data }: VfioIrqRequest): void {
+    const mine = this.#vectors && this.#vectors.isMsix === (index === VFIO_PCI_IRQ.MSIX) ? this.#vectors : undefined
+    if (mine && count === 0 && data.kind === 'none') return this.#disable()
+    if (!mine && (this.#vectors || this.#intx)) throw new UapiError('EINVAL', WHAT, { index })
+    if (data.kind === 'eventfd') {
+      if (mine) connectAll(mine, start, count, data.event)
+      else this.#startVectors(index, start, count, data.event)
+      return
+    }
+    if (!mine) throw new UapiError('EINVAL', WHAT, { index })
+    for (let i = 0; i < count; i++) if (data.kind === 'none' || data.values[i]) mine.signal(start + i)
+  }
+  #startVectors(index: number, start: number, count: number, event: (i: number) => EventFd | undefined): void {
+    const { fn, interrupts, cpu, table } = this.#parts
+    const vectors = new MessageVectors(
+      { fn, interrupts, cpu, table: index === VFIO_PCI_IRQ.MSIX ? table : undefined },
+      start + count,
+    )
+    this.#vectors = vectors
+    try {
+      connectAll(vectors, start, count, event)
+    } catch (error) {
+      this.#disable()
+      throw error
+    }
+  }
+
+  /** Without an event counter there is nothing to try, or to take away. */
+  #setEvent({ index, start, count, data }: VfioIrqRequest): void {
+    const refuse = (): UapiError => new UapiError('EINVAL', WHAT, { index, start, count })
+    if (start !== 0 || count > 1) throw refuse()
+    const event = this.#events.get(index)
+    if (data.kind === 'none') {
+      if (!event) throw refuse()
+      if (count) event.signal()
+      else this.#events.delete(index)
+      return
+    }
+    if (count === 0) throw refuse()
+    if (data.kind === 'bool') {
+      if (data.values[0]) event?.signal()
+      return
+    }
+    if ((data.fds[0] as number) < -1) throw refuse()
+    const wanted = data.event(0)
+    if (wanted) this.#events.set(index, wanted)
+    else this.#events.delete(index)
+  }
+}
+
+/** All or none of the range stays connected. */
+function connectAll(
+  vectors: MessageVectors,
+  start: number,
+  count: number,
+  event: (i: number) => EventFd | undefined,
+): void {
+  let done = 0
+  try {
+    for (; done < count; done++) {
+      const n = start + done
+      vectors.connect(n, undefined)
+      vectors.connect(n, event(done))
+    }
+  } catch (error) {
+    for (let i = 0; i <= done; i++) vectors.connect(start + i, undefined)
+    throw error
+  }
+}

@@ -1,0 +1,250 @@
+/** An opened function: enabled, with its configuration space, regions and interrupts. drivers/vfio/pci/vfio_pci_core.c vfio_pci_core_enable, _disable. */
+import {
+  type Caller,
+  CAP,
+  COMMAND,
+  type Mapping,
+  type MmapRequest,
+  MSIX,
+  UapiError,
+  type VfioFeature,
+  type VfioInfo,
+  type VfioIrq,
+  type VfioIrqRequest,
+  type VfioRegion,
+  type VfioSession,
+} from '@ioasis/core'
+import { VFIO_DEVICE_FLAGS, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '@ioasis/uapi'
+import { BarWindow } from './bar-window.ts'
+import { runDeviceCall } from './calls.ts'
+import type { ConfigOwner, Resource } from './config/owner.ts'
+import { UserConfigSpace } from './config/space.ts'
+import type { VfioPciDevice } from './device.ts'
+import { DmaBufs } from './dma-buf.ts'
+import { features } from './features.ts'
+import { DeviceInterrupts } from './interrupts.ts'
+import { IoEvents } from './io-event.ts'
+import { irqCount, irqInfo, regionInfo } from './info.ts'
+import { type HiddenTable, Regions } from './regions.ts'
+import { assigned, canMap } from './resources.ts'
+import { changeCommand, enabledDecoding, restoreState, type SavedState, saveState } from './saved-state.ts'
+import { dword, word } from './config/words.ts'
+
+/** Bits of a file offset below the region's index. */
+const OFFSET_BITS = 40n
+const OFFSET_MASK = (1n << OFFSET_BITS) - 1n
+
+/** One opened function. */
+export class PciSession implements VfioSession, ConfigOwner {
+  readonly device: VfioPciDevice
+  readonly config: UserConfigSpace
+  readonly regions: Regions
+  readonly interrupts: DeviceInterrupts
+  readonly dmaBufs: DmaBufs
+  readonly ioEvents: IoEvents
+  readonly features: ReadonlyMap<number, VfioFeature>
+  readonly msix: HiddenTable | undefined
+  readonly power: { wake(): void; idle(): void } = { wake: () => this.#wake(), idle: () => this.#idle() }
+  /** A function reset works without touching others. */
+  readonly resetWorks: boolean
+  /** The user lets the device sleep until he touches it (LOW_POWER_ENTRY). */
+  lowPower: { readonly wakeUp: (() => void) | undefined } | undefined
+  readonly #saved: SavedState
+  readonly #windows = new Map<number, BarWindow>()
+
+  /** Enables the function. @throws UapiError when it cannot */
+  constructor(device: VfioPciDevice) {
+    this.device = device
+    const { fn, parts } = device
+    device.power.wake()
+    changeCommand(fn, { clear: COMMAND.MASTER })
+    changeCommand(fn, { set: enabledDecoding(fn) })
+    this.resetWorks = device.tryReset()
+    this.#saved = saveState(fn)
+    changeCommand(fn, { clear: COMMAND.INTX_DISABLE })
+    this.config = new UserConfigSpace(this, fn.config[0x3d] !== 0)
+    this.msix = msixTable(this)
+    const table = this.msix && { ...this.msix, hpa: startOf(this.resources, this.msix) }
+    const { cpu, interrupts } = parts
+    const memoryEnabled = (): boolean => this.memoryEnabled
+    this.interrupts = new DeviceInterrupts({ fn, interrupts, cpu, table, express: fn.capability(CAP.EXPRESS) !== 0 })
+    this.regions = new Regions({ fn, cpu, resources: this.resources, msix: this.msix, memoryEnabled })
+    this.dmaBufs = new DmaBufs({ resources: this.resources, pageBytes: parts.pageBytes, memoryEnabled })
+    this.ioEvents = new IoEvents({
+      barBytes: (index) => assigned(this.resources, index)?.size ?? 0,
+      isHidden: (index, first, end) =>
+        this.msix !== undefined && index === this.msix.bar && first < this.msix.end && end > this.msix.first,
+      write: (index, offset, from) => {
+        if (this.memoryEnabled) this.regions.write(index, offset, from)
+      },
+    })
+    this.features = features(this)
+  }
+
+  get fn(): VfioPciDevice['fn'] {
+    return this.device.fn
+  }
+  get resources(): readonly Resource[] {
+    return this.device.resources
+  }
+  get info(): VfioInfo {
+    return {
+      flags: VFIO_DEVICE_FLAGS.PCI | (this.resetWorks ? VFIO_DEVICE_FLAGS.RESET : 0),
+      regions: VFIO_PCI_REGION.COUNT,
+      irqs: VFIO_PCI_IRQ.COUNT,
+    }
+  }
+  regionInfo(index: number): VfioRegion {
+    return regionInfo(this, index)
+  }
+  irqInfo(index: number): VfioIrq {
+    return irqInfo(this, index)
+  }
+  irqCount(index: number): number {
+    return irqCount(this, index)
+  }
+  setIrqs(caller: Caller, request: VfioIrqRequest): void {
+    this.interrupts.set(caller, request)
+  }
+
+  read(_caller: Caller, offset: bigint, into: Uint8Array): number {
+    if (into.length === 0) return 0
+    return this.#awake(offset, (index, at) => {
+      if (index === VFIO_PCI_REGION.CONFIG) {
+        this.config.read(at, into)
+        return into.length
+      }
+      return index === VFIO_PCI_REGION.VGA ? this.#vga().readVga(at, into) : this.regions.read(index, at, into)
+    })
+  }
+  write(_caller: Caller, offset: bigint, from: Uint8Array): number {
+    if (from.length === 0) return 0
+    return this.#awake(offset, (index, at) => {
+      if (index === VFIO_PCI_REGION.ROM) throw new UapiError('EINVAL', 'vfio_pci_rw', { region: index })
+      if (index === VFIO_PCI_REGION.CONFIG) {
+        this.config.write(at, from)
+        return from.length
+      }
+      return index === VFIO_PCI_REGION.VGA ? this.#vga().writeVga(at, from) : this.regions.write(index, at, from)
+    })
+  }
+  mmap(_caller: Caller, { offset, bytes, shared }: MmapRequest): Mapping {
+    const index = Number(offset >> OFFSET_BITS)
+    const at = offset & OFFSET_MASK
+    const bar = index < VFIO_PCI_REGION.ROM ? assigned(this.resources, index) : undefined
+    const page = BigInt(this.device.parts.pageBytes)
+    if (!shared || !bar || !canMap(bar, page) || at + bytes > ((BigInt(bar.size) + page - 1n) / page) * page)
+      throw new UapiError('EINVAL', 'vfio_pci_core_mmap', { offset, bytes })
+    let window = this.#windows.get(index)
+    if (!window) this.#windows.set(index, (window = new BarWindow(this.device.parts.cpu, bar, !this.#reachable)))
+    return { kind: 'window', window, offset: Number(at) }
+  }
+  ioctl(caller: Caller, number: number, arg: bigint): number {
+    return runDeviceCall(this, caller, number, arg)
+  }
+  /** VFIO_DEVICE_RESET. @throws UapiError EINVAL when the function cannot be reset alone */
+  reset(): void {
+    if (!this.resetWorks) throw new UapiError('EINVAL', 'VFIO_DEVICE_RESET', { function: this.fn.name })
+    this.memoryOff(() => {
+      this.device.power.set(0)
+      this.resetFunction()
+    })
+    this.memoryOn()
+  }
+  request(_count: number): void {
+    this.interrupts.tell(VFIO_PCI_IRQ.REQ)
+  }
+
+  close(): void {
+    const { fn, device } = this
+    this.dmaBufs.close()
+    this.#wake()
+    this.lowPower = undefined
+    device.power.set(0)
+    changeCommand(fn, { clear: COMMAND.MASTER })
+    this.interrupts.close()
+    this.ioEvents.close()
+    for (const window of this.#windows.values()) window.revoke(true)
+    changeCommand(fn, { clear: 0xffff, set: COMMAND.INTX_DISABLE })
+    device.needsReset = !device.runReset()
+    restoreState(fn, this.#saved)
+    changeCommand(fn, { clear: COMMAND.MASTER })
+    device.closed()
+    device.power.sleep()
+  }
+
+  // What configuration writes ask for.
+  get msiOrder(): number {
+    return this.interrupts.msiOrder
+  }
+  get usesMsi(): boolean {
+    return this.interrupts.usesMsi
+  }
+  get memoryEnabled(): boolean {
+    return this.device.power.state < 3 && (this.config.command & COMMAND.MEMORY) !== 0
+  }
+  memoryOff(change: () => void): void {
+    this.#revoke(true)
+    change()
+  }
+  memoryOn(): void {
+    this.#revoke(!this.#reachable)
+  }
+  setPowerState(state: 0 | 1 | 2 | 3): void {
+    if (state === 3) this.memoryOff(() => this.device.power.set(state))
+    else this.device.power.set(state)
+    this.memoryOn()
+  }
+  resetFunction(): void {
+    this.device.tryReset()
+    this.interrupts.restore()
+  }
+  hideIntx(hidden: boolean): void {
+    this.interrupts.hideIntx(hidden)
+  }
+
+  get #reachable(): boolean {
+    return this.memoryEnabled && !this.lowPower
+  }
+  #revoke(revoked: boolean): void {
+    for (const window of this.#windows.values()) window.revoke(revoked)
+    this.dmaBufs.revoke(revoked)
+  }
+  #wake(): void {
+    if (!this.device.power.sleeps) return
+    this.device.power.wake()
+    this.interrupts.restore()
+    const woken = this.lowPower?.wakeUp
+    if (!woken) return
+    woken()
+    this.lowPower = undefined
+  }
+  #idle(): void {
+    if (this.lowPower) this.device.power.sleep()
+  }
+  #awake(offset: bigint, run: (index: number, at: number) => number): number {
+    const index = Number(offset >> OFFSET_BITS)
+    if (index >= VFIO_PCI_REGION.COUNT) throw new UapiError('EINVAL', 'vfio_pci_rw', { offset })
+    this.#wake()
+    try {
+      return run(index, Number(offset & OFFSET_MASK))
+    } finally {
+      this.#idle()
+    }
+  }
+  #vga(): Regions {
+    if (!this.device.isVga) throw new UapiError('EINVAL', 'vfio_pci_vga_rw', { function: this.fn.name })
+    return this.regions
+  }
+}
+
+function msixTable({ fn }: PciSession): HiddenTable | undefined {
+  const at = fn.capability(CAP.MSIX)
+  if (!at) return undefined
+  const entries = (word(fn.config, at + MSIX.FLAGS) & MSIX.SIZE) + 1
+  const place = dword(fn.config, at + MSIX.TABLE)
+  const first = (place & ~MSIX.BIR) >>> 0
+  return { bar: place & MSIX.BIR, first, end: first + entries * MSIX.ENTRY_BYTES }
+}
+const startOf = (resources: readonly Resource[], { bar, first }: HiddenTable): number =>
+  (assigned(resources, bar)?.start ?? 0) + first

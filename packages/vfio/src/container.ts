@@ -1,0 +1,120 @@
+/** /dev/vfio/vfio: groups that share what a back end maps. drivers/vfio/container.c. */
+import {
+  type Caller,
+  type ContainerBackend,
+  type ContainerSession,
+  type FileOps,
+  type IoctlRow,
+  type IoctlTable,
+  IoctlDispatch,
+  UapiError,
+  VFIO_CONVENTION,
+} from '@ioasis/core'
+import { VFIO_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION, VFIO_SET_IOMMU } from '@ioasis/uapi'
+import type { VfioGroup } from './group.ts'
+
+/** An open container. It lives on while groups are in it. */
+export class Container implements FileOps {
+  readonly ioctlTables: readonly string[] = ['vfio-container']
+  readonly #backends: readonly ContainerBackend[]
+  readonly #groups: VfioGroup[] = []
+  #session: ContainerSession | undefined
+
+  /** @param backends in the order they are tried */
+  constructor(backends: readonly ContainerBackend[]) {
+    this.#backends = backends
+  }
+
+  /** A back end was chosen. */
+  get chosen(): boolean {
+    return this.#session !== undefined
+  }
+  ioctl(caller: Caller, number: number, arg: bigint): number {
+    if (dispatch.has(number)) return dispatch.run(this, caller, number, arg)
+    if (!this.#session) throw new UapiError('EINVAL', 'ioctl', { file: 'vfio-container', number })
+    return this.#session.ioctl(caller, number, arg)
+  }
+  release(): void {
+    // Its groups keep it.
+  }
+
+  checkExtension(extension: number): number {
+    if (this.#session) return this.#session.checkExtension(extension)
+    return this.#backends.some(({ extensions }) => extensions.includes(extension)) ? 1 : 0
+  }
+  /** @throws UapiError EINVAL without groups or a second time, ENODEV for a type nobody has, what the back end answers */
+  setIommu(caller: Caller, type: number): void {
+    if (this.#groups.length === 0 || this.#session) throw new UapiError('EINVAL', 'VFIO_SET_IOMMU', { type })
+    let refusal = new UapiError('ENODEV', 'VFIO_SET_IOMMU', { type })
+    for (const backend of this.#backends) {
+      if (!backend.extensions.includes(type)) continue
+      try {
+        this.#session = this.#opened(backend.open(caller, type))
+        return
+      } catch (error) {
+        if (!(error instanceof UapiError)) throw error
+        refusal = error
+      }
+    }
+    throw refusal
+  }
+
+  /** A group comes: its DMA is claimed for it. @throws UapiError EPERM, what the back end answers; nothing has changed then */
+  add(group: VfioGroup): void {
+    group.iommu?.claim(group, false)
+    try {
+      this.#session?.attach(group)
+    } catch (error) {
+      group.iommu?.release(group)
+      throw error
+    }
+    this.#groups.unshift(group)
+  }
+  /** A group goes; with the last one goes what was mapped, and the back end. */
+  remove(group: VfioGroup): void {
+    this.#session?.detach(group)
+    group.iommu?.release(group)
+    this.#groups.splice(this.#groups.indexOf(group), 1)
+    if (this.#groups.length > 0) return
+    this.#session?.close()
+    this.#session = undefined
+  }
+
+  #opened(session: ContainerSession): ContainerSession {
+    const attached: VfioGroup[] = []
+    try {
+      for (const group of this.#groups) {
+        session.attach(group)
+        attached.push(group)
+      }
+      return session
+    } catch (error) {
+      for (const group of attached.toReversed()) session.detach(group)
+      session.close()
+      throw error
+    }
+  }
+}
+
+type Row = IoctlRow<Container, never>
+
+const getApiVersion: Row = { call: VFIO_GET_API_VERSION, run: () => ({ ret: VFIO_API_VERSION }) }
+const checkExtension: Row = {
+  call: VFIO_CHECK_EXTENSION,
+  run: (container, _input, _caller, arg) => ({ ret: container.checkExtension(Number(arg)) }),
+}
+const setIommu: Row = {
+  call: VFIO_SET_IOMMU,
+  run(container, _input, caller, arg) {
+    container.setIommu(caller, Number(arg))
+    return { ret: 0 }
+  },
+}
+
+/** The container's own calls; all others are its back end's. */
+export const CONTAINER_TABLE: IoctlTable = {
+  file: 'vfio-container',
+  convention: VFIO_CONVENTION,
+  rows: [getApiVersion, checkExtension, setIommu],
+}
+const dispatch = new IoctlDispatch([CONTAINER_TABLE])
