@@ -18,7 +18,7 @@ import {
   u8,
   userPointer,
 } from './c-struct.ts'
-import type { StructLayout } from './file/ioctl-row.ts'
+import type { StructLayout } from './c-struct.ts'
 
 // The words of include/uapi/linux/iommufd.h and vfio.h, so that offsets can be checked against a C compiler's.
 const IoasMap = struct('iommu_ioas_map', {

@@ -6,7 +6,6 @@
  * Unions are not modelled: declare one struct for each arm, or `bytes(n)`.
  */
 import { join } from './address.ts'
-import type { StructLayout } from './file/ioctl-row.ts'
 
 /** Words of a decoded struct, int32, in the order they lie in memory. */
 export type Words = readonly number[]
@@ -148,6 +147,17 @@ export interface StructField<Name extends string = string> {
 export interface Decoded {
   /** The int32 word at a byte offset, a multiple of 4. */
   word(offset: number): number
+}
+
+/** What those who only pass structs on (rows, strace, clients) need of a layout. */
+export interface StructLayout<T> {
+  readonly name: string
+  readonly size: number
+  readonly fields: readonly StructField[]
+  decode(bytes: Uint8Array): T
+  encode(values: Partial<T>, into: Uint8Array): void
+  /** As `encode`, into a view that exists. @param at where the struct begins */
+  write(into: DataView, at: number, value: T): void
 }
 
 /** A declared struct. It may be a member of another one. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type FileOps, POLL } from './file/file-ops.ts'
+import { type FileOps } from './file/file-ops.ts'
+import { POLL } from './wait.ts'
 import { EventFd, WaitQueue } from './wait.ts'
 
 const FULL = (1n << 64n) - 1n

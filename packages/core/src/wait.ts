@@ -1,6 +1,8 @@
 /** Wait queues and event counters: nothing blocks; who would have to wait gets EAGAIN and is called when it is worth trying again. */
 import { UapiError } from './errno.ts'
-import { POLL } from './file/file-ops.ts'
+
+/** `POLLIN` and friends, include/uapi/asm-generic/poll.h. */
+export const POLL = { IN: 0x1, PRI: 0x2, OUT: 0x4, ERR: 0x8, HUP: 0x10, NVAL: 0x20 } as const
 
 /** Called with the bits of `POLL` that became ready. */
 export type WakeListener = (events: number) => void

@@ -4,7 +4,7 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { type Token, token } from '../plugin/token.ts'
 import type { Trace } from '../trace.ts'
 import { decodeMsi, type Interrupts } from './interrupt.ts'
-import { DmaPort, type Translator } from './port.ts'
+import { DmaPort, type PortBus, type Translator } from './port.ts'
 import { ACCESS, type Access, DMA, type DmaRequest, type Status, TARGET } from './request.ts'
 import type { IommuUnit } from './unit.ts'
 
@@ -29,7 +29,7 @@ class HostBridge implements Translator {
 }
 
 /** The bus of one host: makes ports, binds them to units, carries interrupt messages. */
-export class DmaFabric {
+export class DmaFabric implements PortBus {
   /** Whether anybody traces DMA; each port is told. */
   traced = false
   readonly #memory: HostMemory

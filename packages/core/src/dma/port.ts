@@ -2,11 +2,26 @@
 import { type Bdf, hiWord, type Iova, loWord, split } from '../address.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import type { Trace } from '../trace.ts'
-import type { DmaFabric } from './fabric.ts'
 import { ACCESS, type Access, DMA, DmaRequest, type Status } from './request.ts'
 
 /** What a port needs of a unit. */
 export type Translator = { translate(request: DmaRequest): Status }
+
+/** What a port needs of the fabric that made it. */
+export interface PortBus {
+  /** As `DmaFabric.message`. */
+  message(port: DmaPort, access: Access, hi: number, lo: number, bytes: Uint8Array, start: number, n: number): number
+  /** As `DmaFabric.slowCopy`. */
+  slowCopy(
+    access: Access,
+    hi: number,
+    lo: number,
+    snooped: boolean,
+    bytes: Uint8Array,
+    start: number,
+    n: number,
+  ): number
+}
 
 /** Up to this many bytes a byte loop beats `TypedArray.set`. */
 const SHORT = 16
@@ -25,7 +40,7 @@ export class DmaPort {
   lo = 0
   hi = 0
   readonly segment: number
-  readonly #fabric: DmaFabric
+  readonly #fabric: PortBus
   readonly #memory: HostMemory
   readonly #words: HostMemory['words']
   readonly #trace: Trace
@@ -37,7 +52,7 @@ export class DmaPort {
 
   /** Made by `DmaFabric.port`. */
   constructor(
-    fabric: DmaFabric,
+    fabric: PortBus,
     memory: HostMemory,
     trace: Trace,
     segment: number,

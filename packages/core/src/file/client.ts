@@ -2,7 +2,8 @@
 import type { Uva } from '../address.ts'
 import type { CStruct, Decoded } from '../c-struct.ts'
 import { type Errno, UapiError } from '../errno.ts'
-import type { AnyIoctlCall, IoctlCall, StructLayout } from './ioctl-row.ts'
+import type { AnyIoctlCall, IoctlCall } from './ioctl-row.ts'
+import type { StructLayout } from '../c-struct.ts'
 import { SystemCalls } from './system-calls.ts'
 
 /** How a call ended, refused or not. */

@@ -1,13 +1,10 @@
 /** The contract of an open file: bytes in, bytes out, nothing blocks. */
-import type { Hpa, Uva } from '../address.ts'
-import type { AccessSize } from '../memory/backing.ts'
+import type { Uva } from '../address.ts'
+import type { TrappedWindow } from '../memory/backing.ts'
 import { type Token, tokens } from '../plugin/token.ts'
 import type { PageObject } from '../process/page-object.ts'
 import type { Caller } from '../process/process.ts'
 import type { WaitQueue } from '../wait.ts'
-
-/** `POLLIN` and friends, include/uapi/asm-generic/poll.h. */
-export const POLL = { IN: 0x1, PRI: 0x2, OUT: 0x4, ERR: 0x8, HUP: 0x10, NVAL: 0x20 } as const
 
 /**
  * One open file description, shared by all descriptors that `dup` and `fork` made of it. Each call names its caller: nothing
@@ -57,19 +54,6 @@ export type Mapping =
       /** First byte of the window that is mapped, a multiple of the page size; default 0. */
       readonly offset?: number
     }
-
-/** A mapped BAR. Its owner revokes it while memory decoding is off, in D3, during a reset, for ever after unplug. */
-export interface TrappedWindow {
-  readonly bytes: number
-  /** @returns undefined when the access raises SIGBUS */
-  load(offset: number, size: AccessSize): bigint | undefined
-  /** @returns false when the access raises SIGBUS */
-  store(offset: number, size: AccessSize, value: bigint): boolean
-  /** Where it lies physically, for those who map it again (a type1 mapping of a BAR); undefined while revoked. */
-  readonly hpa: Hpa | undefined
-  /** Tells of revocation and return. @returns stops telling */
-  onRevoke(listener: (revoked: boolean) => void): () => void
-}
 
 /** A place where processes open files: `/dev/iommu`. Packages contribute nodes through the `FileNode` token or `Files`. */
 export interface FileNode {

@@ -1,19 +1,8 @@
 /** The contract of an ioctl: a row of data. The same row dispatches, types the client, prints strace lines and feeds fuzzing. */
-import type { CStruct, Decoded, StructField } from '../c-struct.ts'
+import type { CStruct, Decoded, StructField, StructLayout } from '../c-struct.ts'
 import type { Errno } from '../errno.ts'
 import { type Token, tokens } from '../plugin/token.ts'
 import type { Caller } from '../process/process.ts'
-
-/** What a row needs of a struct's layout; `c-struct` makes them. */
-export interface StructLayout<T> {
-  readonly name: string
-  readonly size: number
-  readonly fields: readonly StructField[]
-  decode(bytes: Uint8Array): T
-  encode(values: Partial<T>, into: Uint8Array): void
-  /** As `encode`, into a view that exists. @param at where the struct begins */
-  write(into: DataView, at: number, value: T): void
-}
 
 /** A call as a plain value that a uAPI exports: `IOMMU_IOAS_MAP`. It has no behaviour: rows bring that. */
 export interface IoctlCall<T> {

@@ -4,7 +4,8 @@ import type { Member, MemberNames, StructField } from '../c-struct.ts'
 import { ERRNO, UapiError } from '../errno.ts'
 import type { Caller } from '../process/process.ts'
 import { FdTable } from './fd-table.ts'
-import type { AnyIoctlCall, IoctlTable, StructLayout } from './ioctl-row.ts'
+import type { AnyIoctlCall, IoctlTable } from './ioctl-row.ts'
+import type { StructLayout } from '../c-struct.ts'
 
 /** Told of calls; `SystemCalls.observer`. */
 export interface CallObserver {

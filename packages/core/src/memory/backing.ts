@@ -1,5 +1,7 @@
 /** What answers at a host-physical address: RAM, a window of registers, or RAM that lives elsewhere. */
 
+import type { Hpa } from '../address.ts'
+
 /** Access widths of one bus transaction, in bytes. */
 export type AccessSize = 1 | 2 | 4 | 8
 
@@ -28,7 +30,20 @@ export interface MemoryBacking {
 /** How the caches of the CPUs answer a snooped access; absent on a host without a cache model. */
 export interface Snoop {
   /** As `HostMemory.read`, with dirty lines in front of memory. */
-  read(hpa: number, into: Uint8Array): number
+  read(hpa: Hpa, into: Uint8Array): number
   /** As `HostMemory.write`, keeping the lines that CPUs hold equal to memory. */
-  write(hpa: number, from: Uint8Array): number
+  write(hpa: Hpa, from: Uint8Array): number
+}
+
+/** A mapped BAR. Its owner revokes it while memory decoding is off, in D3, during a reset, for ever after unplug. */
+export interface TrappedWindow {
+  readonly bytes: number
+  /** @returns undefined when the access raises SIGBUS */
+  load(offset: number, size: AccessSize): bigint | undefined
+  /** @returns false when the access raises SIGBUS */
+  store(offset: number, size: AccessSize, value: bigint): boolean
+  /** Where it lies physically, for those who map it again (a type1 mapping of a BAR); undefined while revoked. */
+  readonly hpa: Hpa | undefined
+  /** Tells of revocation and return. @returns stops telling */
+  onRevoke(listener: (revoked: boolean) => void): () => void
 }

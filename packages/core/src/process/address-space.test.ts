@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { TrappedWindow } from '../file/file-ops.ts'
+import type { TrappedWindow } from '../memory/backing.ts'
 import { CpuCaches } from '../memory/cpu-cache.ts'
 import { HostMemory } from '../memory/host-memory.ts'
 import { makeCpus } from '../memory/memory-cpu.ts'

@@ -1,7 +1,7 @@
 /** What one process sees at its addresses (`struct mm_struct`). */
 import type { Uva } from '../address.ts'
 import { UapiError } from '../errno.ts'
-import type { TrappedWindow } from '../file/file-ops.ts'
+import type { TrappedWindow } from '../memory/backing.ts'
 import type { Frames } from './frames.ts'
 import { LockedPages } from './locked-pages.ts'
 import { PrivatePages, SharedPages } from './memory-pages.ts'

@@ -1,5 +1,5 @@
 /** The mappings of one address space, in order. */
-import type { TrappedWindow } from '../file/file-ops.ts'
+import type { TrappedWindow } from '../memory/backing.ts'
 import type { PageObject } from './page-object.ts'
 
 /** One mapping (`struct vm_area_struct`). Addresses are numbers: user addresses end far below 2^53. */
