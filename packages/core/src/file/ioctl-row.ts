@@ -1,5 +1,5 @@
 /** The contract of an ioctl: a row of data. The same row dispatches, types the client, prints strace lines and feeds fuzzing. */
-import type { CStruct, Decoded, StructField, StructLayout } from '../c-struct.ts'
+import type { CStruct, Decoded, StructLayout } from '../c-struct.ts'
 import type { Errno } from '../errno.ts'
 import { type Token, tokens } from '../plugin/token.ts'
 import type { Caller } from '../process/process.ts'
