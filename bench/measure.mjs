@@ -3,6 +3,7 @@
  * that a busy moment hits both. Reported are medians over the rounds, with quartiles.
  */
 const WARM_UP = 3
+const WARM_UP_MS = 200
 const ROUNDS = 21
 
 const now = () => Number(process.hrtime.bigint())
@@ -19,13 +20,22 @@ export function spread(values) {
   return { median: at(sorted, 0.5), low: at(sorted, 0.25), high: at(sorted, 0.75) }
 }
 
-/** Repeats `run(n)` until one call takes about `ms` milliseconds. @returns n */
+/**
+ * Finds how many operations take about `ms` milliseconds, once memory is touched and the code is optimized. The fastest of
+ * three counts: were one slow moment taken for the rule, so few operations would be left per round that none become hot.
+ * @returns n
+ */
 function calibrate(run, ms) {
-  for (let n = 16; ; n = Math.ceil(n * 2)) {
+  const warm = now() + WARM_UP_MS * 1e6
+  while (now() < warm) keep(run(64))
+  const took = (n) => {
     const start = now()
     keep(run(n))
-    if (now() - start > ms * 1e6) return n
+    return now() - start
   }
+  let n = 64
+  while (Math.min(took(n), took(n), took(n)) < ms * 1e6) n *= 2
+  return n
 }
 
 /**
@@ -55,18 +65,20 @@ export function measure({ subject, baseline, n, rounds = ROUNDS, ms = 8 }) {
   return { subject: spread(subjects), baseline: spread(baselines), ratio: spread(ratios) }
 }
 
+/** Additions of which each needs the one before. */
+function dependentAdditions(n) {
+  let x = 1
+  for (let i = 0; i < n; i++) x = (x + (x | 1)) | 0
+  return x
+}
+
 /** ns of a dependent addition: how fast the machine is at this moment. */
 export function calibration() {
-  const run = (n) => {
-    let x = 1
-    for (let i = 0; i < n; i++) x = (x + (x | 1)) | 0
-    return x
-  }
-  keep(run(1e6))
+  keep(dependentAdditions(1e6))
   const values = []
   for (let i = 0; i < 9; i++) {
     const start = now()
-    keep(run(2e6))
+    keep(dependentAdditions(2e6))
     values.push((now() - start) / 2e6)
   }
   return spread(values).median

@@ -7,7 +7,7 @@ import { createContext, runInContext } from 'node:vm'
 import { build, type Rolldown } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { node, ROOT } from './command.test-kit.ts'
-import { asserted, examples, firstHost } from './examples.test-kit.ts'
+import { asserted, examples, examplesOf, firstHost } from './examples.test-kit.ts'
 
 const { code, prints } = firstHost()
 
@@ -27,6 +27,24 @@ describe("README.md's first host", () => {
     runInContext(await bundled(code), context)
     expect(lines).toEqual(prints)
   })
+})
+
+test("README.md's program takes the whole path, in at most 40 lines", () => {
+  const program = examplesOf('README.md')[1]?.code ?? ''
+  expect(program.trimEnd().split('\n').length).toBeLessThanOrEqual(40)
+  const path = [
+    'open(',
+    'EINVAL',
+    'BIND_IOMMUFD,',
+    'IOAS_ALLOC)',
+    'ATTACH_IOMMUFD_PT,',
+    'IOAS_MAP,',
+    'peek(',
+    'IOAS_UNMAP,',
+  ]
+  const body = program.slice(program.lastIndexOf('import '))
+  expect(path.map((word) => body.indexOf(word)).every((at, i, all) => at > (all[i - 1] ?? 0))).toBe(true)
+  expect(asserted({ where: '', code: program }).match(/;shown\(/g)).toHaveLength(3)
 })
 
 /** A program with all it imports as one classic script. */

@@ -3,7 +3,8 @@
  *
  * Two levels: leaves of up to 128 intervals in typed arrays, and a sorted directory of where each leaf begins. Bounds are two
  * words, stored with their top bits flipped so that signed comparison orders them; nothing is rounded. A leaf's directory key
- * stays put when its first interval goes: it is only a lower bound.
+ * stays put when its first interval goes: it is only a lower bound. Values stay where they were put, and the words say where:
+ * moving a hundred references costs more than all the rest.
  */
 import { hiWord, join, loWord, split } from './address.ts'
 
@@ -23,9 +24,13 @@ class Leaf<V> {
   n = 0
   /** hi, lo of each first address, flipped. */
   readonly firsts: Int32Array = new Int32Array(2 * LEAF)
-  /** hi, lo of each last address, flipped. */
-  readonly lasts: Int32Array = new Int32Array(2 * LEAF)
+  /** hi, lo of each last address, flipped, and the index of the value. Behind the n-th: the indexes that are free. */
+  readonly rests: Int32Array = new Int32Array(3 * LEAF)
   readonly values: (V | undefined)[] = []
+
+  constructor() {
+    for (let i = 0; i < LEAF; i++) this.rests[3 * i + 2] = i
+  }
 }
 
 /**
@@ -138,11 +143,11 @@ export class IntervalMap<V> {
     const leaf = this.#leaves[b] as Leaf<V>
     const i = below(leaf.firsts, leaf.n, h, l)
     if (i < 0) return undefined
-    const lastHi = leaf.lasts[2 * i] as number
-    if (lastHi < h || (lastHi === h && (leaf.lasts[2 * i + 1] as number) < l)) return undefined
+    const lastHi = leaf.rests[3 * i] as number
+    if (lastHi < h || (lastHi === h && (leaf.rests[3 * i + 1] as number) < l)) return undefined
     this.#leaf = b
     this.#index = i
-    return leaf.values[i]
+    return leaf.values[leaf.rests[3 * i + 2] as number]
   }
   /** As `remove`. */
   removeWords(firstHi: number, firstLo: number): V | undefined {
@@ -152,8 +157,7 @@ export class IntervalMap<V> {
     const leaf = this.#leaves[b] as Leaf<V>
     const i = below(leaf.firsts, leaf.n, h, l)
     if (i < 0 || leaf.firsts[2 * i] !== h || leaf.firsts[2 * i + 1] !== l) return undefined
-    const value = leaf.values[i]
-    take(leaf, i)
+    const value = take(leaf, i)
     this.#size--
     if (leaf.n < LEAF / 4) this.#thin(b, leaf)
     return value
@@ -166,8 +170,8 @@ export class IntervalMap<V> {
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
     this.#index = below(leaf.firsts, leaf.n, h, l)
     if (this.#index >= 0) {
-      const lastHi = leaf.lasts[2 * this.#index] as number
-      if (lastHi > h || (lastHi === h && (leaf.lasts[2 * this.#index + 1] as number) >= l)) return true
+      const lastHi = leaf.rests[3 * this.#index] as number
+      if (lastHi > h || (lastHi === h && (leaf.rests[3 * this.#index + 1] as number) >= l)) return true
     }
     return this.next()
   }
@@ -189,14 +193,15 @@ export class IntervalMap<V> {
     return ((this.#leaves[this.#leaf] as Leaf<V>).firsts[2 * this.#index + 1] as number) ^ FLIP
   }
   get lastHi(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).lasts[2 * this.#index] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).rests[3 * this.#index] as number) ^ FLIP
   }
   get lastLo(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).lasts[2 * this.#index + 1] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).rests[3 * this.#index + 1] as number) ^ FLIP
   }
   /** Value of the interval under the cursor. */
   get value(): V {
-    return (this.#leaves[this.#leaf] as Leaf<V>).values[this.#index] as V
+    const leaf = this.#leaves[this.#leaf] as Leaf<V>
+    return leaf.values[leaf.rests[3 * this.#index + 2] as number] as V
   }
 
   #here(): Interval<V> {
@@ -224,7 +229,7 @@ export class IntervalMap<V> {
       before = this.#leaves[--left] as Leaf<V>
       at = before.n - 1
     }
-    if (at >= 0 && !isBelow(before.lasts, at, fh, fl)) return true
+    if (at >= 0 && !isBelow(before.rests, at, fh, fl)) return true
     let behind: Leaf<V> | undefined = leaf
     let next = i + 1
     for (let right = b; behind && next >= behind.n; next = 0) behind = this.#leaves[++right]
@@ -234,12 +239,7 @@ export class IntervalMap<V> {
   #divide(b: number, leaf: Leaf<V>, place: number): number {
     const kept = place === LEAF - 1 ? LEAF - 8 : LEAF / 2
     const right = new Leaf<V>()
-    right.firsts.set(leaf.firsts.subarray(2 * kept))
-    right.lasts.set(leaf.lasts.subarray(2 * kept))
-    for (let i = kept; i < LEAF; i++) right.values.push(leaf.values[i])
-    right.n = LEAF - kept
-    leaf.n = kept
-    leaf.values.length = kept
+    moveEnd(leaf, kept, right)
     const count = this.#leaves.length
     if (count === this.#dirHi.length) {
       this.#dirHi = doubled(this.#dirHi)
@@ -260,10 +260,7 @@ export class IntervalMap<V> {
     if (left && leaf.n + left.n <= LEAF / 2) this.#merge(b - 1, left, leaf)
   }
   #merge(b: number, left: Leaf<V>, right: Leaf<V>): void {
-    left.firsts.set(right.firsts.subarray(0, 2 * right.n), 2 * left.n)
-    left.lasts.set(right.lasts.subarray(0, 2 * right.n), 2 * left.n)
-    for (const value of right.values) left.values.push(value)
-    left.n += right.n
+    moveEnd(right, 0, left)
     this.#leaves.splice(b + 1, 1)
     this.#dirHi.copyWithin(b + 1, b + 2)
     this.#dirLo.copyWithin(b + 1, b + 2)
@@ -282,36 +279,60 @@ function below(firsts: Int32Array, n: number, h: number, l: number): number {
   }
   return from - 1
 }
-function isBelow(words: Int32Array, i: number, h: number, l: number): boolean {
-  const wh = words[2 * i] as number
-  return wh < h || (wh === h && (words[2 * i + 1] as number) < l)
+function isBelow(rests: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = rests[3 * i] as number
+  return wh < h || (wh === h && (rests[3 * i + 1] as number) < l)
 }
-function isAbove(words: Int32Array, i: number, h: number, l: number): boolean {
-  const wh = words[2 * i] as number
-  return wh > h || (wh === h && (words[2 * i + 1] as number) > l)
+function isAbove(firsts: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = firsts[2 * i] as number
+  return wh > h || (wh === h && (firsts[2 * i + 1] as number) > l)
 }
-function put<V>(leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number, value: V): void {
-  const { firsts, lasts, values } = leaf
+function put<V>(leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number, value: V | undefined): void {
+  const { firsts, rests } = leaf
   const n = leaf.n++
-  values.push(value)
+  const free = rests[3 * n + 2] as number
   if (i < n) {
     firsts.copyWithin(2 * i + 2, 2 * i, 2 * n)
-    lasts.copyWithin(2 * i + 2, 2 * i, 2 * n)
-    for (let j = n; j > i; j--) values[j] = values[j - 1]
-    values[i] = value
+    rests.copyWithin(3 * i + 3, 3 * i, 3 * n)
   }
   firsts[2 * i] = fh
   firsts[2 * i + 1] = fl
-  lasts[2 * i] = lh
-  lasts[2 * i + 1] = ll
+  rests[3 * i] = lh
+  rests[3 * i + 1] = ll
+  rests[3 * i + 2] = free
+  leaf.values[free] = value
 }
-function take<V>(leaf: Leaf<V>, i: number): void {
-  const { firsts, lasts, values } = leaf
-  const n = leaf.n--
-  firsts.copyWithin(2 * i, 2 * i + 2, 2 * n)
-  lasts.copyWithin(2 * i, 2 * i + 2, 2 * n)
-  for (let j = i + 1; j < n; j++) values[j - 1] = values[j]
-  values.pop()
+function take<V>(leaf: Leaf<V>, i: number): V | undefined {
+  const { firsts, rests, values } = leaf
+  const n = --leaf.n
+  const free = rests[3 * i + 2] as number
+  const value = values[free]
+  values[free] = undefined
+  if (i < n) {
+    firsts.copyWithin(2 * i, 2 * i + 2, 2 * n + 2)
+    rests.copyWithin(3 * i, 3 * i + 3, 3 * n + 3)
+  }
+  rests[3 * n + 2] = free
+  return value
+}
+/** Moves intervals from the i-th on behind those of another leaf. */
+function moveEnd<V>(from: Leaf<V>, i: number, to: Leaf<V>): void {
+  const { firsts, rests, values } = from
+  for (let k = i; k < from.n; k++) {
+    const at = rests[3 * k + 2] as number
+    const value = values[at]
+    put(
+      to,
+      to.n,
+      firsts[2 * k] as number,
+      firsts[2 * k + 1] as number,
+      rests[3 * k] as number,
+      rests[3 * k + 1] as number,
+      value,
+    )
+    values[at] = undefined
+  }
+  from.n = i
 }
 function doubled(array: Int32Array): Int32Array {
   const larger = new Int32Array(array.length * 2)

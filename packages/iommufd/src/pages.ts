@@ -7,7 +7,7 @@
  */
 import { type PageRunList, unpinPages } from '@ioasis/core'
 import { type AccountMode, charge, type PagesOwner, uncharge } from './accounting.ts'
-import { pagesOf, PinnedSpans, type Span, spanOf } from './pinned-spans.ts'
+import { appendPart, pagesOf, PinnedSpans, type Span, spanOf } from './pinned-spans.ts'
 
 const ACCOUNTS: readonly AccountMode[] = ['none', 'user', 'mm']
 const WRITABLE = 4
@@ -21,7 +21,8 @@ export abstract class Pages {
   /** Writable, and the way it is charged. */
   readonly #mode: number
   #owner: PagesOwner
-  #spans: PinnedSpans | undefined = undefined
+  /** Nearly all pages are covered as one, and then need no list. */
+  #spans: Span | PinnedSpans | undefined = undefined
 
   constructor(owner: PagesOwner, options: { readonly writable: boolean; readonly account: AccountMode }) {
     this.#owner = owner
@@ -53,7 +54,8 @@ export abstract class Pages {
   }
   /** Pages that somebody covers: an audit counter, as many as are pinned. */
   get covered(): number {
-    return this.#spans?.pages ?? 0
+    if (this.#spans instanceof PinnedSpans) return this.#spans.pages
+    return this.#spans ? pagesOf(this.#spans) : 0
   }
   /** Another area or call. */
   hold(): this {
@@ -79,16 +81,15 @@ export abstract class Pages {
    * @throws UapiError EFAULT, EINVAL, ENOMEM; nothing has changed then
    */
   cover(first: number, last: number): void {
-    const spans = this.#spansHere()
-    const fresh = this.#pinHoles(spans, first, last)
-    const pages = fresh.reduce((sum, span) => sum + pagesOf(span), 0)
-    try {
-      if (pages > 0) charge(this.#owner, this.account, pages)
-    } catch (error) {
-      for (const span of fresh) this.#unpin(span)
-      throw error
+    if (!this.#spans) {
+      const span = this.#pinSpan(first, last)
+      this.#chargeFor([span])
+      this.#spans = span
+      return
     }
-    this.pinned += pages
+    const spans = this.#list()
+    const fresh = this.#pinHoles(spans, first, last)
+    this.#chargeFor(fresh)
     spans.cover(first, last, fresh)
   }
   /**
@@ -96,7 +97,7 @@ export abstract class Pages {
    * @throws UapiError as `cover`
    */
   whileKept(first: number, last: number, use: () => void): void {
-    const spans = this.#spansHere()
+    const spans = this.#list()
     spans.cover(first, last, this.#pinHoles(spans, first, last))
     try {
       use()
@@ -106,13 +107,11 @@ export abstract class Pages {
   }
   /** One less needs [first, last]: what nobody else covers is unpinned. It must be unmapped and flushed everywhere. */
   uncover(first: number, last: number): void {
-    let pages = 0
-    for (const span of this.#spans?.uncover(first, last) ?? []) {
-      this.#unpin(span)
-      pages += pagesOf(span)
-    }
-    this.pinned -= pages
-    if (pages > 0) uncharge(this.#owner, this.account, pages)
+    const only = this.#spans
+    if (only && !(only instanceof PinnedSpans) && only.users === 1 && only.first === first && only.last === last) {
+      this.#spans = undefined
+      this.#giveBack(only)
+    } else for (const span of this.#list().uncover(first, last)) this.#giveBack(span)
   }
   /**
    * Appends host memory of a covered part.
@@ -121,17 +120,38 @@ export abstract class Pages {
    * @param bytes how many
    */
   collect(page: number, offset: number, bytes: number, into: PageRunList): void {
-    this.#spans?.collect(page, offset, bytes, into)
+    const spans = this.#spans
+    const { pageBytes } = this.#owner.addressSpace
+    if (spans instanceof PinnedSpans) spans.collect(page, offset, bytes, into)
+    else if (spans) appendPart(spans, pageBytes, (page - spans.first) * pageBytes + offset, bytes, into)
   }
 
-  #spansHere(): PinnedSpans {
-    return (this.#spans ??= new PinnedSpans(this.#owner.addressSpace.pageBytes))
+  #list(): PinnedSpans {
+    if (this.#spans instanceof PinnedSpans) return this.#spans
+    return (this.#spans = new PinnedSpans(this.#owner.addressSpace.pageBytes, this.#spans))
+  }
+  /** @throws UapiError ENOMEM, EINVAL; the spans are unpinned then */
+  #chargeFor(fresh: readonly Span[]): void {
+    let pages = 0
+    for (const span of fresh) pages += pagesOf(span)
+    try {
+      if (pages > 0) charge(this.#owner, this.account, pages)
+    } catch (error) {
+      for (const span of fresh) this.#unpin(span)
+      throw error
+    }
+    this.pinned += pages
+  }
+  #giveBack(span: Span): void {
+    this.#unpin(span)
+    this.pinned -= pagesOf(span)
+    uncharge(this.#owner, this.account, pagesOf(span))
   }
   /** Pins what nobody covers; all of it or nothing. */
   #pinHoles(spans: PinnedSpans, first: number, last: number): readonly Span[] {
     const fresh: Span[] = []
     try {
-      for (const hole of spans.isEmpty ? [{ first, last }] : spans.holes(first, last)) {
+      for (const hole of spans.holes(first, last)) {
         fresh.push(this.#pinSpan(hole.first, hole.last))
       }
     } catch (error) {

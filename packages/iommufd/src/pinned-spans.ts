@@ -34,17 +34,15 @@ export class PinnedSpans {
   #list: Span[] = []
   readonly #pageBytes: number
 
-  constructor(pageBytes: number) {
+  /** @param only the span to begin with */
+  constructor(pageBytes: number, only?: Span) {
     this.#pageBytes = pageBytes
+    if (only) this.#list.push(only)
   }
 
   /** Pages in all spans. */
   get pages(): number {
     return this.#list.reduce((sum, span) => sum + pagesOf(span), 0)
-  }
-  /** Whether nothing is pinned. */
-  get isEmpty(): boolean {
-    return this.#list.length === 0
   }
   /** Parts of [first, last] that no span holds, in order. */
   holes(first: number, last: number): readonly { readonly first: number; readonly last: number }[] {
@@ -82,8 +80,6 @@ export class PinnedSpans {
   }
   /** One less covers [first, last]. @returns spans that nobody covers any more; they are gone from here */
   uncover(first: number, last: number): readonly Span[] {
-    const only = this.#list.length === 1 ? (this.#list[0] as Span) : undefined
-    if (only && only.users === 1 && only.first === first && only.last === last) return this.#list.splice(0)
     this.#cut(first)
     this.#cut(last + 1)
     const from = this.#indexOf(first)
@@ -143,7 +139,7 @@ export class PinnedSpans {
 }
 
 /** Appends up to `bytes` of a span, from byte `before` of it on. @returns bytes appended */
-function appendPart(span: Span, pageBytes: number, before: number, bytes: number, into: PageRunList): number {
+export function appendPart(span: Span, pageBytes: number, before: number, bytes: number, into: PageRunList): number {
   const { runs } = span
   if (!runs) {
     const n = Math.min(bytes, pagesOf(span) * pageBytes - before)

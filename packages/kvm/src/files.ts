@@ -7,6 +7,8 @@ import {
   type IoctlRow,
   type IoctlTable,
   KVM_CONVENTION,
+  type Mapping,
+  type MmapRequest,
   UapiError,
 } from '@ioasis/core'
 import { USER_SLOTS } from './memory-slots.ts'
@@ -31,7 +33,7 @@ import {
   KVM_SET_SREGS,
   KVM_SET_USER_MEMORY_REGION,
 } from './uapi.ts'
-import { RUN_PAGES, VcpuFile } from './vcpu.ts'
+import { RUN_PAGES, type Vcpu } from './vcpu.ts'
 import type { KvmVfioDevice } from './vfio-device.ts'
 import { KvmVm, MAX_VCPU_IDS, MAX_VCPUS, type VmHost } from './vm.ts'
 
@@ -91,7 +93,7 @@ const VM: IoctlTable = {
       call: KVM_CREATE_VCPU,
       run: ({ vm }, _input, caller, arg) => {
         const vcpu = vm.addVcpu(arg)
-        const file = new VcpuFile(vcpu, vm.get(), VCPU_DISPATCH)
+        const file = new VcpuFile(vcpu, vm.get())
         return { ret: installFile(caller, file, { cloexec: true, name: `anon_inode:kvm-vcpu:${vcpu.id}` }) }
       },
     }),
@@ -239,5 +241,28 @@ class DeviceFile implements FileOps {
   release(): void {
     this.#vm.removeVfio(this.device)
     this.#vm.put()
+  }
+}
+
+/** The file of a vCPU. */
+class VcpuFile implements FileOps {
+  readonly ioctlTables: readonly string[] = ['kvm-vcpu']
+  readonly vcpu: Vcpu
+  readonly vm: KvmVm
+
+  constructor(vcpu: Vcpu, vm: KvmVm) {
+    this.vcpu = vcpu
+    this.vm = vm
+  }
+  ioctl(caller: Caller, number: number, arg: bigint): number {
+    this.vm.mustBeUsedBy(caller)
+    if (!VCPU_DISPATCH.has(number)) throw new UapiError('EINVAL', 'ioctl', { file: 'kvm-vcpu', number })
+    return VCPU_DISPATCH.run(this, caller, number, arg)
+  }
+  mmap(_caller: Caller, request: MmapRequest): Mapping {
+    return this.vcpu.map(request)
+  }
+  release(): void {
+    this.vm.put()
   }
 }

@@ -1,17 +1,8 @@
 /** A vCPU: registers, the page it shares with its user, and KVM_RUN. */
-import {
-  type Caller,
-  type Frames,
-  type FileOps,
-  type IoctlDispatch,
-  type Mapping,
-  type MmapRequest,
-  SharedPages,
-  UapiError,
-} from '@ioasis/core'
+import { type Frames, type Mapping, type MmapRequest, SharedPages, UapiError } from '@ioasis/core'
 import { execute, type Guest } from './instructions.ts'
+import type { MemorySlots } from './memory-slots.ts'
 import { KVM_EXIT, REGISTERS, RUN, SPECIAL_REGISTERS, type Registers, type SpecialRegisters } from './uapi.ts'
-import type { KvmVm } from './vm.ts'
 
 /** Pages a vCPU's descriptor can be mapped for: kvm_run, port data, coalesced MMIO. */
 export const RUN_PAGES = 3
@@ -28,10 +19,17 @@ const RESET = {
 } as const
 const MODE = { PE: 1n, PG: 1n << 31n } as const
 
+/** What a vCPU finds around itself. */
+export interface GuestMachine {
+  readonly memory: MemorySlots
+  /** The guest executed WBINVD. */
+  guestWbinvd(): void
+}
+
 /** One vCPU. */
 export class Vcpu implements Guest {
   readonly id: number
-  readonly #vm: KvmVm
+  readonly #machine: GuestMachine
   readonly #frames: Frames
   readonly #run: SharedPages
   #regs: Uint8Array = REGISTERS.make({ rip: RESET.rip, rflags: RESET.rflags })
@@ -41,9 +39,9 @@ export class Vcpu implements Guest {
     cr0: RESET.cr0,
   })
 
-  constructor(id: number, vm: KvmVm, frames: Frames) {
+  constructor(id: number, machine: GuestMachine, frames: Frames) {
     this.id = id
-    this.#vm = vm
+    this.#machine = machine
     this.#frames = frames
     this.#run = new SharedPages(frames, { name: 'kvm-vcpu', bytes: RUN_PAGES * frames.pageBytes })
   }
@@ -96,20 +94,20 @@ export class Vcpu implements Guest {
   fetch(bytes: number): Uint8Array | undefined {
     const code = new Uint8Array(bytes)
     const at = this.specialRegisters.cs.base + this.registers.rip
-    return this.#vm.memory.read(at, code) ? code : undefined
+    return this.#machine.memory.read(at, code) ? code : undefined
   }
   advance(bytes: number): void {
     REGISTERS.encode({ rip: this.registers.rip + BigInt(bytes) }, this.#regs)
   }
   loadByte(offset: number): number | undefined {
     const byte = new Uint8Array(1)
-    return this.#vm.memory.read(this.#data(offset), byte) ? byte[0] : undefined
+    return this.#machine.memory.read(this.#data(offset), byte) ? byte[0] : undefined
   }
   storeByte(offset: number, value: number): boolean {
-    return this.#vm.memory.write(this.#data(offset), Uint8Array.of(value))
+    return this.#machine.memory.write(this.#data(offset), Uint8Array.of(value))
   }
   wbinvd(): void {
-    this.#vm.guestWbinvd()
+    this.#machine.guestWbinvd()
   }
 
   get #paging(): boolean {
@@ -127,30 +125,5 @@ export class Vcpu implements Guest {
     const bytes = new Uint8Array(4)
     new DataView(bytes.buffer).setUint32(0, reason, true)
     this.#frames.cpu.write(this.#run.fault(0) + RUN.at.exit_reason, bytes)
-  }
-}
-
-/** The file of a vCPU. */
-export class VcpuFile implements FileOps {
-  readonly ioctlTables: readonly string[] = ['kvm-vcpu']
-  readonly vcpu: Vcpu
-  readonly vm: KvmVm
-  readonly #dispatch: IoctlDispatch
-
-  constructor(vcpu: Vcpu, vm: KvmVm, dispatch: IoctlDispatch) {
-    this.vcpu = vcpu
-    this.vm = vm
-    this.#dispatch = dispatch
-  }
-  ioctl(caller: Caller, number: number, arg: bigint): number {
-    this.vm.mustBeUsedBy(caller)
-    if (!this.#dispatch.has(number)) throw new UapiError('EINVAL', 'ioctl', { file: 'kvm-vcpu', number })
-    return this.#dispatch.run(this, caller, number, arg)
-  }
-  mmap(_caller: Caller, request: MmapRequest): Mapping {
-    return this.vcpu.map(request)
-  }
-  release(): void {
-    this.vm.put()
   }
 }

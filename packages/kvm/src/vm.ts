@@ -2,7 +2,7 @@
 import { type AddressSpace, type Caller, type Cpu, type Frames, type Trace, UapiError } from '@ioasis/core'
 import { MemorySlots } from './memory-slots.ts'
 import { NoncoherentCount } from './noncoherent-count.ts'
-import { Vcpu } from './vcpu.ts'
+import { type GuestMachine, Vcpu } from './vcpu.ts'
 import { KvmVfioDevice } from './vfio-device.ts'
 
 /** vCPU ids: KVM_MAX_VCPU_IDS of x86 is four for each of KVM_MAX_VCPUS. */
@@ -20,7 +20,7 @@ export interface VmHost {
 }
 
 /** One VM; its descriptors and those of its vCPUs and devices keep it. */
-export class KvmVm {
+export class KvmVm implements GuestMachine {
   readonly memory: MemorySlots
   readonly noncoherent: NoncoherentCount
   readonly #host: VmHost

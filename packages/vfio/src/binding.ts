@@ -8,15 +8,27 @@ import {
   type BoundAccess,
   type BoundDevice,
   type FileOps,
+  type IommuDevice,
+  type PciFunction,
   UapiError,
+  type VfioDriver,
 } from '@ioasis/core'
-import type { VfioDevice } from './device.ts'
 
 const MOST_PASID = 0x7fff_ffff
 
 /** What a file offers to devices; undefined: it is no such file. */
 export const addressSpacesOf = (file: FileOps): AddressSpaces | undefined =>
   'addressSpaces' in file ? (file as AddressSpaceFile).addressSpaces : undefined
+
+/** A device that can be bound. */
+export interface Bindable {
+  readonly name: string
+  readonly driver: VfioDriver
+  /** Absent for emulated devices. */
+  readonly fn: PciFunction | undefined
+  /** Absent for emulated devices. */
+  readonly iommu: IommuDevice | undefined
+}
 
 /** One bound device, until `unbind`. */
 export interface Binding {
@@ -36,7 +48,7 @@ export interface Binding {
 }
 
 /** @throws UapiError EPERM, ENOMEM as the file answers */
-export function bind(device: VfioDevice, spaces: AddressSpaces): Binding {
+export function bind(device: Bindable, spaces: AddressSpaces): Binding {
   const { connection } = device.driver
   if (connection.kind === 'emulated') {
     const user = { name: connection.name, needsPins: true, unmapped: connection.unmapped.bind(connection) }

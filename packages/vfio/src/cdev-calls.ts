@@ -25,12 +25,27 @@ import {
   vfioDeviceDetachIommufdPt,
 } from '@ioasis/uapi'
 import { addressSpacesOf, type Binding } from './binding.ts'
-import type { DeviceFile } from './device-file.ts'
+import type { VfioDevice } from './device.ts'
+
+/** A device's file as these calls find it: parked until it is bound. */
+export interface BindableFile {
+  readonly device: VfioDevice
+  /** It was taken from the device's group, not opened through the device's own node. */
+  readonly fromGroup: boolean
+  /** It is bound, or came from a group. */
+  readonly opened: boolean
+  /** How the device is bound. @throws UapiError EINVAL while it is parked */
+  readonly binding: Binding
+  /** Binds. @returns the device's object id @throws UapiError as `VfioDevice.open` */
+  open(caller: Caller, spaces: AddressSpaces): number
+  /** Undoes `open`: nothing of the driver can be reached any more. */
+  park(): void
+}
 
 /** BIND alone uses copy_struct_from_user(). */
 const BIND_CONVENTION: IoctlConvention = { sizeField: 'argsz', unknownFlag: 'EINVAL', tail: 'E2BIG' }
 
-const bind: IoctlRow<DeviceFile, VfioDeviceBindIommufd> = {
+const bind: IoctlRow<BindableFile, VfioDeviceBindIommufd> = {
   call: VFIO_DEVICE_BIND_IOMMUFD,
   convention: BIND_CONVENTION,
   run(file, { iommufd, flags, token_uuid_ptr }, caller) {
@@ -51,7 +66,7 @@ const bind: IoctlRow<DeviceFile, VfioDeviceBindIommufd> = {
   abort: (file) => file.park(),
 }
 
-function checkToken({ device }: DeviceFile, flags: number, pointer: bigint, caller: Caller): void {
+function checkToken({ device }: BindableFile, flags: number, pointer: bigint, caller: Caller): void {
   const shown = (flags & VFIO_DEVICE_BIND_FLAG_TOKEN) !== 0
   if (!device.driver.checkToken) {
     if (shown) throw new UapiError('EINVAL', 'VFIO_DEVICE_BIND_IOMMUFD', { flags })
@@ -66,7 +81,7 @@ function addressSpacesAt(caller: Caller, fd: number): AddressSpaces {
   return spaces
 }
 
-const attach: IoctlRow<DeviceFile, VfioDeviceAttachIommufdPt> = {
+const attach: IoctlRow<BindableFile, VfioDeviceAttachIommufdPt> = {
   call: VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   run({ binding }, { argsz, flags, pt_id }, caller, arg) {
     const what = 'VFIO_DEVICE_ATTACH_IOMMUFD_PT'
@@ -80,7 +95,7 @@ const attach: IoctlRow<DeviceFile, VfioDeviceAttachIommufdPt> = {
   abort: ({ binding }) => binding.detach(),
 }
 
-const detach: IoctlRow<DeviceFile, VfioDeviceDetachIommufdPt> = {
+const detach: IoctlRow<BindableFile, VfioDeviceDetachIommufdPt> = {
   call: VFIO_DEVICE_DETACH_IOMMUFD_PT,
   run({ binding }, { argsz, flags }, caller, arg) {
     const what = 'VFIO_DEVICE_DETACH_IOMMUFD_PT'

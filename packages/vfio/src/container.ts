@@ -2,6 +2,7 @@
 import {
   type Caller,
   type ContainerBackend,
+  type ContainerMember,
   type ContainerSession,
   type FileOps,
   type IoctlRow,
@@ -11,13 +12,12 @@ import {
   VFIO_CONVENTION,
 } from '@ioasis/core'
 import { VFIO_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION, VFIO_SET_IOMMU } from '@ioasis/uapi'
-import type { VfioGroup } from './group.ts'
 
 /** An open container. It lives on while groups are in it. */
 export class Container implements FileOps {
   readonly ioctlTables: readonly string[] = ['vfio-container']
   readonly #backends: readonly ContainerBackend[]
-  readonly #groups: VfioGroup[] = []
+  readonly #groups: ContainerMember[] = []
   #session: ContainerSession | undefined
 
   /** @param backends in the order they are tried */
@@ -60,7 +60,7 @@ export class Container implements FileOps {
   }
 
   /** A group comes: its DMA is claimed for it. @throws UapiError EPERM, what the back end answers; nothing has changed then */
-  add(group: VfioGroup): void {
+  add(group: ContainerMember): void {
     group.iommu?.claim(group, false)
     try {
       this.#session?.attach(group)
@@ -71,7 +71,7 @@ export class Container implements FileOps {
     this.#groups.unshift(group)
   }
   /** A group goes; with the last one goes what was mapped, and the back end. */
-  remove(group: VfioGroup): void {
+  remove(group: ContainerMember): void {
     this.#session?.detach(group)
     group.iommu?.release(group)
     this.#groups.splice(this.#groups.indexOf(group), 1)
@@ -81,7 +81,7 @@ export class Container implements FileOps {
   }
 
   #opened(session: ContainerSession): ContainerSession {
-    const attached: VfioGroup[] = []
+    const attached: ContainerMember[] = []
     try {
       for (const group of this.#groups) {
         session.attach(group)

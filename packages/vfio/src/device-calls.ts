@@ -1,5 +1,5 @@
 /** Calls of an opened device that are the same for every driver. drivers/vfio/vfio_main.c, drivers/vfio/pci/vfio_pci_core.c. */
-import { type IoctlRow, type IoctlTable, UapiError, VFIO_CONVENTION } from '@ioasis/core'
+import { type IoctlRow, type IoctlTable, UapiError, VFIO_CONVENTION, type VfioSession } from '@ioasis/core'
 import {
   VFIO_DEVICE_FEATURE,
   VFIO_DEVICE_FLAGS,
@@ -17,12 +17,17 @@ import {
   type VfioRegionInfo,
   vfioRegionInfo,
 } from '@ioasis/uapi'
-import type { DeviceFile } from './device-file.ts'
 import { runFeature } from './feature.ts'
 import { writeChain } from './info-chain.ts'
 import { irqRequest } from './irq-request.ts'
 
-const getInfo: IoctlRow<DeviceFile, VfioDeviceInfo> = {
+/** A device's file as these calls find it. */
+export interface OpenedFile {
+  /** The driver's side. @throws UapiError EINVAL while it is parked */
+  readonly session: VfioSession
+}
+
+const getInfo: IoctlRow<OpenedFile, VfioDeviceInfo> = {
   call: VFIO_DEVICE_GET_INFO,
   run({ session }, { argsz }, caller, arg) {
     const { flags, regions, irqs, capabilities = [] } = session.info
@@ -40,7 +45,7 @@ const getInfo: IoctlRow<DeviceFile, VfioDeviceInfo> = {
   },
 }
 
-const getRegionInfo: IoctlRow<DeviceFile, VfioRegionInfo> = {
+const getRegionInfo: IoctlRow<OpenedFile, VfioRegionInfo> = {
   call: VFIO_DEVICE_GET_REGION_INFO,
   run({ session }, { argsz, index, cap_offset }, caller, arg) {
     const { flags, size, offset, capabilities = [] } = session.regionInfo(index)
@@ -50,12 +55,12 @@ const getRegionInfo: IoctlRow<DeviceFile, VfioRegionInfo> = {
   },
 }
 
-const getIrqInfo: IoctlRow<DeviceFile, VfioIrqInfo> = {
+const getIrqInfo: IoctlRow<OpenedFile, VfioIrqInfo> = {
   call: VFIO_DEVICE_GET_IRQ_INFO,
   run: ({ session }, { index }) => ({ ret: 0, out: session.irqInfo(index) }),
 }
 
-const setIrqs: IoctlRow<DeviceFile, VfioIrqSet> = {
+const setIrqs: IoctlRow<OpenedFile, VfioIrqSet> = {
   call: VFIO_DEVICE_SET_IRQS,
   run({ session }, input, caller, arg) {
     session.setIrqs(caller, irqRequest(session, input, caller, arg))
@@ -63,7 +68,7 @@ const setIrqs: IoctlRow<DeviceFile, VfioIrqSet> = {
   },
 }
 
-const reset: IoctlRow<DeviceFile, never> = {
+const reset: IoctlRow<OpenedFile, never> = {
   call: VFIO_DEVICE_RESET,
   run({ session }) {
     if (!session.reset) throw new UapiError('ENOTTY', 'VFIO_DEVICE_RESET')
@@ -72,7 +77,7 @@ const reset: IoctlRow<DeviceFile, never> = {
   },
 }
 
-const feature: IoctlRow<DeviceFile, VfioDeviceFeature> = {
+const feature: IoctlRow<OpenedFile, VfioDeviceFeature> = {
   call: VFIO_DEVICE_FEATURE,
   run: ({ session }, input, caller, arg) => ({ ret: runFeature(session, input, caller, arg) }),
 }

@@ -14,12 +14,12 @@ import {
 } from '@ioasis/core'
 import { VFIO_DEVICE_BIND_IOMMUFD } from '@ioasis/uapi'
 import type { Binding } from './binding.ts'
-import { BIND_TABLE, PAGE_TABLE_TABLE } from './cdev-calls.ts'
+import { type BindableFile, BIND_TABLE, PAGE_TABLE_TABLE } from './cdev-calls.ts'
 import type { VfioDevice } from './device.ts'
-import { DEVICE_TABLE } from './device-calls.ts'
+import { DEVICE_TABLE, type OpenedFile } from './device-calls.ts'
 
 /** An open device file, parked or opened. */
-export class DeviceFile implements AssignedFile {
+export class DeviceFile implements AssignedFile, BindableFile, OpenedFile {
   readonly ioctlTables: readonly string[] = ['vfio-device']
   readonly device: VfioDevice
   /** It was taken from the device's group, not opened through the device's own node. */

@@ -3,6 +3,7 @@ import {
   type AddressSpaces,
   type Caller,
   Completion,
+  type Group,
   type IommuDevice,
   type PciFunction,
   type Removal,
@@ -10,24 +11,38 @@ import {
   type VfioDriver,
   type VfioSession,
 } from '@ioasis/core'
-import { bind, type Binding } from './binding.ts'
-import type { VfioGroup } from './group.ts'
+import { bind, type Bindable, type Binding } from './binding.ts'
+
+/** The group of a device as the device and its files use it. */
+export interface VfioDeviceGroup {
+  readonly id: number
+  /** Its IOMMU group; undefined: emulated. */
+  readonly iommu: Group | undefined
+  /** A container that vfio itself serves has it. */
+  readonly inContainer: boolean
+  /** A device is about to be bound through its own node: the group cannot be opened meanwhile. @throws UapiError EBUSY */
+  block(): void
+  /** That device is bound no more. */
+  unblock(): void
+  /** A device is opened through the container. @returns it is closed @throws UapiError EINVAL before VFIO_SET_IOMMU */
+  useContainer(): () => void
+}
 
 /** What a device is made of. */
 export interface DeviceParts {
   readonly index: number
   readonly driver: VfioDriver
-  readonly group: VfioGroup
+  readonly group: VfioDeviceGroup
   readonly fn: PciFunction | undefined
   readonly iommu: IommuDevice | undefined
 }
 
 /** A registered device. All its open files share one session. */
-export class VfioDevice {
+export class VfioDevice implements Bindable {
   /** N of /dev/vfio/devices/vfioN. */
   readonly index: number
   readonly driver: VfioDriver
-  readonly group: VfioGroup
+  readonly group: VfioDeviceGroup
   /** Absent for emulated devices. */
   readonly fn: PciFunction | undefined
   /** Absent for emulated devices. */

@@ -24,10 +24,10 @@ import { addressSpacesOf } from './binding.ts'
 import { Container } from './container.ts'
 import type { VfioDevice } from './device.ts'
 import { DeviceFile } from './device-file.ts'
-import type { VfioGroup } from './group.ts'
+import type { KeptGroupFile, VfioGroup } from './group.ts'
 
 /** An open group. Devices opened through its container keep it after its last descriptor. */
-export class GroupFile implements AssignedFile {
+export class GroupFile implements AssignedFile, KeptGroupFile {
   readonly ioctlTables: readonly string[] = ['vfio-group']
   readonly group: VfioGroup
   readonly assigned: AssignedFile['assigned']

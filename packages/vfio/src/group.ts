@@ -1,8 +1,7 @@
 /** A VFIO group: the devices of one IOMMU group, and the container they are in. drivers/vfio/group.c, container.c. */
 import { type AddressSpaces, type ContainerMember, type Group, UapiError } from '@ioasis/core'
 import type { Container } from './container.ts'
-import type { VfioDevice } from './device.ts'
-import type { GroupFile } from './group-file.ts'
+import type { VfioDevice, VfioDeviceGroup } from './device.ts'
 
 /** A container served by an address-space file. */
 interface Joined {
@@ -10,13 +9,19 @@ interface Joined {
   leave(): void
 }
 
+/** The open file of a group, kept by devices that were opened through its container. */
+export interface KeptGroupFile {
+  hold(): void
+  drop(): void
+}
+
 /** One group; it exists while devices of it are registered. */
-export class VfioGroup implements ContainerMember {
+export class VfioGroup implements ContainerMember, VfioDeviceGroup {
   readonly id: number
   readonly iommu: Group | undefined
   readonly devices: Set<VfioDevice> = new Set()
   /** The one open file. */
-  file: GroupFile | undefined
+  file: KeptGroupFile | undefined
   #container: Container | undefined
   /** 1 for the container itself, and one for each opened device. */
   #users = 0

@@ -62,7 +62,7 @@ export class VfioRegistry implements VfioDevices, AuditSource {
     this.#devices[index] = device
     group.devices.add(device)
     const removeNodes = this.#addNodes(device)
-    return { index, group: group.id, remove: () => this.#remove(device, removeNodes) }
+    return { index, group: group.id, remove: () => this.#remove(device, group, removeNodes) }
   }
 
   /** A group is owned while a container has it, or a device of it is bound; a device is bound or uses a container while it is open. */
@@ -135,12 +135,12 @@ export class VfioRegistry implements VfioDevices, AuditSource {
   }
 
   /** No new files from now on; the rest waits for those that are open. vfio_unregister_group_dev */
-  #remove(device: VfioDevice, removeNodes: () => void): Removal {
-    device.group.devices.delete(device)
+  #remove(device: VfioDevice, group: VfioGroup, removeNodes: () => void): Removal {
+    group.devices.delete(device)
     removeNodes()
     device.gone.onDone(() => {
       this.#devices[device.index] = undefined
-      this.#leave(device.group)
+      this.#leave(group)
     })
     device.askBack()
     device.drop()

@@ -1,100 +1,133 @@
-/** Chapter 3: a device that passes the CPUs' caches by, with and without an IOMMU that forbids it. */
-import { type Cpu, Cpus, hex, type Host, IommuGroups, pageRuns, Pages, Pci } from '@ioasis/core'
-import { NO_SNOOP_ENGINE, NO_SNOOP_FLAGS, NoSnoopEngine } from '@ioasis/devices'
-import { machineHost } from '@ioasis/hosts'
-import { hexDump, type Terminal } from '../terminal.ts'
+/**
+ * Chapter 4: the four boxes of the coherency contract, with bytes. A device writes over what a guest has in the CPU's cache; the
+ * guest reads, executes WBINVD, reads again.
+ */
+import { blocksNoSnoop, Cpus, Drivers, type Host, IommuGroups, Pci, type PciFunction, Tracer } from '@ioasis/core'
+import { labHost } from '@ioasis/hosts'
+import { IOMMU_IOAS_ALLOC, IOMMU_IOAS_MAP, MAP_FLAG } from '@ioasis/iommufd'
+import {
+  VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+  VFIO_DEVICE_BIND_IOMMUFD,
+  VFIO_DEVICE_GET_REGION_INFO,
+  VFIO_PCI_REGION,
+} from '@ioasis/uapi'
+import { table, type Terminal } from '../terminal.ts'
+import { deviceNode, GUEST_CODE, VirtualMachine } from '../virtual-machine.ts'
 
-/** The slot of the NIC, where a copy engine sits in this chapter. */
-const ENGINE = '01:00.0'
-const MEMORY_AND_MASTER = 6
-/** Inside the window of the root port above it. */
-const REGISTERS = 0xfe64_0000
-const PAGE = 4096
-const SOURCE = 0x10_0000n
-const TARGET = 0x10_1000n
-const BYTES = 16
-const USER = { user: 'ioasis demo' }
+/** The device under test: edu has no No Snoop attribute, the NIC has; the units of the two machines differ in snoop control. */
+const DEVICES = { edu: '00:01.0', NIC: '01:00.0' } as const
+const MACHINES = ['intel', 'intel-sc'] as const
 
-const filled = (byte: number): Uint8Array => new Uint8Array(BYTES).fill(byte)
+/** Where things lie in guest memory, each in cache lines of its own; iovas are the same. */
+const AT = { data: 0x800, before: 0x840, after: 0x880 } as const
+const BYTES = 8
+const COMMAND = 4
+const BUS_MASTER = 4
+const EXPRESS = 0x10
+const DEVICE_CONTROL = 8
+const ENABLE_NO_SNOOP = 0x800
 
-/** Prints what the CPU reads after a No Snoop write. */
-export function showCoherency(name: string, terminal: Terminal): void {
-  const { line, style } = terminal
-  line(style.title('3  A No Snoop write, and what the CPU reads'))
+interface Box {
+  readonly device: string
+  readonly iommu: string
+  readonly kvm: string
+  readonly before: string
+  readonly after: string
+}
+
+/** Prints the boxes. */
+export function showCoherency({ line, style }: Terminal): void {
+  line(style.title('4  Four boxes: can the device skip the caches, can the IOMMU forbid it?'))
   line(
-    'The CPU has 16 bytes of 11 in its cache. A device writes 22 over them with the No Snoop attribute: past the cache.',
+    `A guest has ${BYTES} bytes of 11 in the CPU's cache. Its device writes 22 over them, with the No Snoop attribute if it has`,
   )
-  for (const enforced of [false, true]) one(name, enforced, terminal)
+  line('that: past the cache. The guest reads, executes WBINVD, and reads again.')
+  line()
+  const names = ['edu', 'NIC'] as const
+  const boxes = names.flatMap((name) => MACHINES.map((machine) => box(machine, name, true)))
+  const untold = box('intel', 'NIC', false)
+  const rows = [...boxes, untold].map(({ device, iommu, kvm, before, after }, i) => [
+    i < boxes.length ? `${i + 1}` : '3',
+    device,
+    iommu,
+    kvm,
+    before,
+    after,
+  ])
+  const [head, ...body] = table([['box', 'device', 'IOMMU', 'KVM', 'the guest reads', 'and after WBINVD'], ...rows])
+  line(`  ${style.key(head ?? '')}`)
+  body.forEach((row, i) => {
+    line(`  ${(rows[i]?.[5]?.includes('11') ? style.bad : style.good)(row)}`)
+  })
+  line()
+  line(
+    'Box 3 is why KVM is told: it lets WBINVD through to the host only while a device is registered as noncoherent. It asks',
+  )
+  line(
+    'the IOMMU alone, so that box 1 pays as well. In box 4 each leaf has SNP set, and the unit overrides the attribute.',
+  )
+  line(style.dim('  "ioasis matrix MACHINE" puts every device of a machine into its box.'))
   line()
 }
 
-function one(name: string, enforced: boolean, { line, style }: Terminal): void {
-  const host = machineHost(name, {
-    machine: { cache: true },
-    model: (place) => (place.endsWith(ENGINE) ? new NoSnoopEngine() : undefined),
-  })
-  const engine = host.get(Pci).get(ENGINE)
-  engine.writeConfig(0x10, 4, REGISTERS)
-  engine.writeConfig(4, 2, MEMORY_AND_MASTER)
-  const [cpu] = host.get(Cpus)
-  const { source, target, close } = buffers(host, enforced)
-  cpu.write(source, filled(0x22))
-  cpu.write(target, filled(0x11))
-  cpu.clflush(source, BYTES)
-  cpu.clflush(target, BYTES)
-  const read = (): string => hexDump(loaded(cpu, target), target)[0] ?? ''
-  read()
-  copy(cpu)
-  const before = read()
-  line(
-    enforced
-      ? 'The domain enforces coherency: every leaf has SNP set, the unit overrides the attribute.'
-      : 'Not enforced:',
-  )
-  line(`  the CPU reads     ${before.includes('22') ? style.good(before) : style.bad(before)}`)
-  cpu.wbinvd()
-  line(`  and after WBINVD  ${style.good(read())}`)
-  close()
-  host.close()
-}
-
-/** Two pages mapped for the engine. */
-function buffers(host: Host, enforced: boolean): { readonly source: number; readonly target: number; close(): void } {
-  const group = host.get(IommuGroups).containing(ENGINE)
-  const pages = host.get(Pages)
-  const domain = group.allocDomain()
-  if (enforced && domain.coherency?.enforce() !== true) throw new Error('this machine cannot enforce coherency')
-  group.claim(USER, false)
-  group.attach(domain)
-  const hpa = pages.alloc(2 * PAGE, 'demo buffers')
-  domain.map(SOURCE, pageRuns([hpa, 2 * PAGE]), { read: true, write: true })
+/** One guest with one device. @param told whether the device file is handed to KVM */
+function box(machine: string, name: keyof typeof DEVICES, told: boolean): Box {
+  using host = labHost(`${machine}.type1`, { machine: { cache: true } })
+  const fn = host.get(Pci).get(DEVICES[name])
+  const device = host.get(IommuGroups).deviceOf(fn)
+  const registered = registrations(host)
+  const vm = new VirtualMachine(host)
+  assign(host, vm, fn, told)
+  const { vmm, memory } = vm
+  const at = (offset: number): bigint => memory + BigInt(offset)
+  vmm.poke(at(AT.data), filled(0x11))
+  host.get(Cpus)[0].wbinvd()
+  vm.run(GUEST_CODE.copy(AT.data, AT.before, BYTES), GUEST_CODE.hlt)
+  fn.dma.request.noSnoop = fn.noSnoopEnabled
+  fn.dma.write(BigInt(AT.data), filled(0x22))
+  vm.run(GUEST_CODE.copy(AT.data, AT.before, BYTES), GUEST_CODE.hlt)
+  vm.run(GUEST_CODE.wbinvd, GUEST_CODE.copy(AT.data, AT.after, BYTES), GUEST_CODE.hlt)
+  const read = (offset: number): string => bytesText(vmm.peek(at(offset), BYTES))
   return {
-    source: hpa,
-    target: hpa + PAGE,
-    close: () => {
-      group.detach()
-      group.release(USER)
-      domain.free()
-      pages.free(hpa, 2 * PAGE)
-    },
+    device: `${name}, ${fn.noSnoopEnabled ? 'can' : 'cannot'}`,
+    iommu: device && blocksNoSnoop(device) ? 'enforces' : 'cannot',
+    kvm: told ? (registered() ? 'noncoherent' : 'coherent') : 'not told',
+    before: read(AT.before),
+    after: read(AT.after),
   }
 }
 
-function loaded(cpu: Cpu, hpa: number): Uint8Array {
-  const into = new Uint8Array(BYTES)
-  cpu.read(hpa, into)
-  return into
+const filled = (byte: number): Uint8Array => new Uint8Array(BYTES).fill(byte)
+const bytesText = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ')
+
+/** @returns whether a VM has registered noncoherent DMA */
+function registrations(host: Host): () => boolean {
+  let last = false
+  host.get(Tracer).on('noncoherent', ({ registered }) => (last = registered))
+  return () => last
 }
 
-/** Programs the engine through its registers, as a driver does. */
-function copy(cpu: Cpu): void {
-  const store = (offset: number, value: bigint): void => cpu.store(REGISTERS + offset, 4, value)
-  store(NO_SNOOP_ENGINE.SOURCE_LO, SOURCE)
-  store(NO_SNOOP_ENGINE.SOURCE_HI, 0n)
-  store(NO_SNOOP_ENGINE.DESTINATION_LO, TARGET)
-  store(NO_SNOOP_ENGINE.DESTINATION_HI, 0n)
-  store(NO_SNOOP_ENGINE.LENGTH, BigInt(BYTES))
-  store(NO_SNOOP_ENGINE.FLAGS, BigInt(NO_SNOOP_FLAGS.START | NO_SNOOP_FLAGS.NO_SNOOP))
-  const result = cpu.load(REGISTERS + NO_SNOOP_ENGINE.RESULT, 4)
-  if (result !== 0n) throw new Error(`the copy ended with ${hex(result)}`)
+/** Binds vfio-pci, maps guest memory where the guest sees it, enables DMA and, if the function has it, No Snoop. */
+function assign(host: Host, vm: VirtualMachine, fn: PciFunction, told: boolean): void {
+  const { vmm } = vm
+  host.get(Drivers).setOverride(fn, 'vfio-pci')
+  host.get(Drivers).bind('vfio-pci', fn)
+  const device = vmm.open(deviceNode(host, fn))
+  const iommufd = vmm.open('/dev/iommu')
+  vmm.ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, { iommufd })
+  const { out_ioas_id: ioas_id } = vmm.ioctl(iommufd, IOMMU_IOAS_ALLOC)
+  vmm.ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, { pt_id: ioas_id })
+  const flags = MAP_FLAG.FIXED_IOVA | MAP_FLAG.WRITEABLE | MAP_FLAG.READABLE
+  vmm.ioctl(iommufd, IOMMU_IOAS_MAP, { flags, ioas_id, user_va: vm.memory, length: BigInt(vm.bytes), iova: 0n })
+  if (told) vm.give(device)
+  const { offset } = vmm.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, { index: VFIO_PCI_REGION.CONFIG })
+  const set = (at: number, bits: number): void => {
+    const word = new Uint8Array(2)
+    vmm.pread(device, offset + BigInt(at), word)
+    const value = new DataView(word.buffer).getUint16(0, true) | bits
+    vmm.pwrite(device, offset + BigInt(at), Uint8Array.of(value & 0xff, value >> 8))
+  }
+  set(COMMAND, BUS_MASTER)
+  const express = fn.capability(EXPRESS)
+  if (express !== 0) set(express + DEVICE_CONTROL, ENABLE_NO_SNOOP)
 }

@@ -83,14 +83,14 @@ function walkLines(host: Host, nic: PciFunction, { line, style }: Terminal): voi
 function bothWays(host: Host, nic: PciFunction, hpa: number, { line, style }: Terminal): void {
   const [cpu] = host.get(Cpus)
   const heard = new Uint8Array(16)
-  nic.dma.write(IOVA + 0x20n, ascii('hello from nic!\n'))
+  nic.dma.write(IOVA + 0x20n, ascii('hello from nic! '))
   cpu.read(hpa + 0x20, heard)
   line('The NIC writes 16 bytes; the CPU reads them at the physical page:')
-  line(style.good(`  ${hexDump(heard, hpa + 0x20)[0]}`))
-  cpu.write(hpa + 0x40, ascii('hello from cpu!\n'))
+  line(style.good(`  ${hexDump(heard, hpa + 0x20, true)[0]}`))
+  cpu.write(hpa + 0x40, ascii('hello from cpu! '))
   nic.dma.read(IOVA + 0x40n, heard)
   line('The CPU writes 16 bytes; the NIC reads them through its iova:')
-  line(style.good(`  ${hexDump(heard, Number(IOVA) + 0x40)[0]}`))
+  line(style.good(`  ${hexDump(heard, Number(IOVA) + 0x40, true)[0]}`))
 }
 
 /** @returns prints how a DMA ended, and what the driver said about it */
@@ -123,7 +123,7 @@ function forgottenFlush(
   line(
     `  and the bytes stand in a page (${hex(first)}) that ${formatBdf(nic.bdf)} should not reach any more: a forgotten flush`,
   )
-  line(`  ${hexDump(stale, first)[0]}`)
+  line(`  ${hexDump(stale, first, true)[0]}`)
   domain.sync(gather)
   line('After the flush (an IOTLB invalidation and a wait, through the queue) the same write is refused:')
   show(nic.dma.write(IOVA, ascii('written too late')))

@@ -4,7 +4,6 @@
  */
 import {
   canNoSnoop,
-  Client,
   coherencyBox,
   type CoherencyBox,
   Drivers,
@@ -15,26 +14,11 @@ import {
   narrowReport,
   Pci,
   type PciFunction,
-  Processes,
-  Sysfs,
   Tracer,
   UapiError,
 } from '@ioasis/core'
-import {
-  KVM_CREATE_DEVICE,
-  KVM_CREATE_VCPU,
-  KVM_CREATE_VM,
-  KVM_DEV_TYPE_VFIO,
-  KVM_DEV_VFIO_FILE,
-  KVM_DEV_VFIO_FILE_ADD,
-  KVM_GET_SREGS,
-  KVM_RUN,
-  KVM_SET_DEVICE_ATTR,
-  KVM_SET_REGS,
-  KVM_SET_SREGS,
-  KVM_SET_USER_MEMORY_REGION,
-} from '@ioasis/kvm'
 import { functionText } from '../listing.ts'
+import { deviceNode, GUEST_CODE, VirtualMachine } from '../virtual-machine.ts'
 
 /** One device. */
 export interface MatrixRow {
@@ -88,44 +72,30 @@ function rowOf(host: Host, fn: PciFunction): MatrixRow {
   }
 }
 
-/** wbinvd; hlt */
-const PROGRAM = Uint8Array.of(0x0f, 0x09, 0xf4)
-const CODE = 0x1000n
-const PAGE = 4096
 const DRIVER = 'vfio-pci'
 
 /** Binds vfio-pci, gives the device file to a virtual machine, runs it, and puts everything back. */
 function givenToGuest(host: Host, fn: PciFunction): Pick<MatrixRow, 'kvm' | 'wbinvd'> {
   const drivers = host.get(Drivers)
   const before = { driver: drivers.driverOf(fn)?.name, override: drivers.overrideOf(fn) }
-  const vmm = new Client(host, host.get(Processes).spawn({ name: 'vmm' }))
+  const vm = new VirtualMachine(host)
   try {
     if (before.driver !== undefined) drivers.unbind(before.driver, fn)
     drivers.setOverride(fn, DRIVER)
     drivers.bind(DRIVER, fn)
-    return asked(host, vmm, deviceNode(host, fn))
+    return asked(host, vm, vm.vmm.open(deviceNode(host, fn)))
   } catch (error) {
     if (error instanceof UapiError) return { kvm: { refused: error.errno }, wbinvd: undefined }
     throw error
   } finally {
-    vmm.exit()
+    vm.vmm.exit()
     if (drivers.driverOf(fn)?.name === DRIVER) drivers.unbind(DRIVER, fn)
     drivers.setOverride(fn, before.override)
     if (before.driver !== undefined) drivers.bind(before.driver, fn)
   }
 }
 
-/** /dev/vfio/devices/vfioN. @throws UapiError ENOENT */
-function deviceNode(host: Host, fn: PciFunction): string {
-  const directory = `/sys/bus/pci/devices/${fn.name}/vfio-dev`
-  const [name] = host.get(Sysfs).list(directory)
-  return `/dev/vfio/devices/${name ?? ''}`
-}
-
-function asked(host: Host, vmm: Client, node: string): Pick<MatrixRow, 'kvm' | 'wbinvd'> {
-  const device = vmm.open(node)
-  const vm = vmm.ioctl(vmm.open('/dev/kvm'), KVM_CREATE_VM)
-  const { fd } = vmm.ioctl(vm, KVM_CREATE_DEVICE, { type: KVM_DEV_TYPE_VFIO })
+function asked(host: Host, vm: VirtualMachine, device: number): Pick<MatrixRow, 'kvm' | 'wbinvd'> {
   let told: MatrixRow['kvm'] = 'coherent'
   let wbinvd = false
   const trace = host.get(Tracer)
@@ -137,22 +107,8 @@ function asked(host: Host, vmm: Client, node: string): Pick<MatrixRow, 'kvm' | '
       wbinvd ||= flushed
     }),
   ]
-  const addr = vmm.put(Uint8Array.of(device, 0, 0, 0))
-  vmm.ioctl(fd, KVM_SET_DEVICE_ATTR, { group: KVM_DEV_VFIO_FILE, attr: KVM_DEV_VFIO_FILE_ADD, addr })
-  runGuest(vmm, vm)
+  vm.give(device)
+  vm.run(GUEST_CODE.wbinvd, GUEST_CODE.hlt)
   for (const end of stop) end()
   return { kvm: told, wbinvd }
-}
-
-/** One page of memory, one vCPU in real mode at its first byte. */
-function runGuest(vmm: Client, vm: number): void {
-  const memory = vmm.mmap({ bytes: PAGE, shared: true })
-  vmm.poke(memory, PROGRAM)
-  const place = { guest_phys_addr: CODE, memory_size: BigInt(PAGE), userspace_addr: memory }
-  vmm.ioctl(vm, KVM_SET_USER_MEMORY_REGION, place)
-  const vcpu = vmm.ioctl(vm, KVM_CREATE_VCPU)
-  const { cs, ds, cr0 } = vmm.ioctl(vcpu, KVM_GET_SREGS, {})
-  vmm.ioctl(vcpu, KVM_SET_SREGS, { cs: { ...cs, base: 0n, selector: 0 }, ds, cr0 })
-  vmm.ioctl(vcpu, KVM_SET_REGS, { rip: CODE, rflags: 2n })
-  vmm.ioctl(vcpu, KVM_RUN)
 }

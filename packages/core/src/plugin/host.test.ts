@@ -139,6 +139,18 @@ test('takes everything down in reverse when a plug-in fails, and keeps the first
   expect(log).toEqual(['b', 'a'])
 })
 
+test('tells the first error even when taking down fails, too', () => {
+  const stuck = plugin('stuck', {
+    setup: (host) => {
+      host.onClose(() => {
+        throw new Error('stuck')
+      })
+      throw new Error('boom')
+    },
+  })
+  expect(() => createHost({ plugins: [stuck] })).toThrow('boom')
+})
+
 test('runs what waits for the boot after every set-up, and closes once', () => {
   const log: string[] = []
   const late = plugin('late', {

@@ -47,7 +47,7 @@ class Composition implements Host, PluginHost {
       this.#plugin = undefined
       for (let action = this.#ready.shift(); action; action = this.#ready.shift()) action()
     } catch (error) {
-      this.close()
+      this.#abandon()
       throw error
     }
   }
@@ -103,6 +103,14 @@ class Composition implements Host, PluginHost {
     this.close()
   }
 
+  /** Takes down what was set up. What fails on the way is a consequence: the first error is the one to tell. */
+  #abandon(): void {
+    try {
+      this.close()
+    } catch {
+      return
+    }
+  }
   #checkProvided(plugin: Plugin): void {
     const forgotten = plugin.provides?.find((key) => !isMany(key) && !this.#container.isRegistered(key))
     if (forgotten)

@@ -1,7 +1,7 @@
 /** Operations on descriptors. */
 import { POLL, UapiError } from '@ioasis/core'
 import { bytesToHex } from './hex.ts'
-import type { Operation, RunOperation } from './operations.ts'
+import type { Operation, RunOperation } from './operation.ts'
 import { hexText, printDescriptor } from './outcome.ts'
 import { payloadOf } from './payload.ts'
 import type { TraceProcess } from './trace-process.ts'

@@ -1,7 +1,7 @@
 /** Operations on the memory of the process: buffers, mapped regions, loads and stores. */
 import type { AccessSize } from '@ioasis/core'
 import { bytesToHex } from './hex.ts'
-import type { Operation, RunOperation } from './operations.ts'
+import type { Operation, RunOperation } from './operation.ts'
 import { hexText, printDescriptor, printPointer } from './outcome.ts'
 import { payloadOf } from './payload.ts'
 import { TraceError } from './trace-file.ts'

@@ -4,24 +4,11 @@ import { FILE_OPERATIONS } from './file-operations.ts'
 import { isIoctl, playIoctl } from './ioctl-step.ts'
 import { MACHINE_OPERATIONS } from './machine-operations.ts'
 import { MEMORY_OPERATIONS } from './memory-operations.ts'
+import type { Operation, RunOperation } from './operation.ts'
 import type { StepOutcome } from './outcome.ts'
-import { parseScriptLine, type ScriptLine } from './script-line.ts'
+import { parseScriptLine } from './script-line.ts'
 import { TraceError } from './trace-file.ts'
 import type { TraceProcess } from './trace-process.ts'
-
-/** What an operation found, while it runs. `out` may be filled before a refusal is thrown. */
-export interface Operation {
-  readonly line: ScriptLine
-  readonly process: TraceProcess
-  readonly in: Record<string, unknown>
-  readonly out: Record<string, unknown>
-  /** Set by loads and stores. */
-  signal?: string | null
-  /** Which of several steps of one script line this is, from 0. */
-  readonly part: number
-}
-/** Runs it. @returns the result; a refusal is thrown as `UapiError` */
-export type RunOperation = (operation: Operation) => number | void
 
 /** How traces call an operation of a script. */
 const TRACE_NAMES: Readonly<Record<string, string>> = {

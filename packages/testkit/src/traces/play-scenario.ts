@@ -5,7 +5,7 @@ import { type Exemption, exemptionOf, EXEMPTIONS } from './exemptions.ts'
 import { playLine } from './operations.ts'
 import type { StepOutcome } from './outcome.ts'
 import { TraceError, type TraceScenario, type TraceStep } from './trace-file.ts'
-import type { TraceProcess } from './trace-process.ts'
+import { TraceProcess } from './trace-process.ts'
 import type { TraceWorld } from './trace-world.ts'
 
 /** A value that is not as recorded, with its place. */
@@ -77,14 +77,14 @@ class Play {
   run(): ScenarioOutcome {
     const steps = this.#scenario.lines.filter((line) => line.kind === 'step')
     const first = steps[0]
-    const process = this.#guard(first, () => this.#world.begin())
+    const process = this.#guard(first, () => new TraceProcess(this.#world, this.#world.begin()))
     if (process) {
       for (const line of this.#scenario.lines) {
         if (line.kind === 'pause') this.#world.pass(line.ms)
         else if (!this.#step(line, process)) break
       }
       this.#guard(steps.at(-1), () => {
-        this.#world.end(process)
+        this.#world.end(process.calls)
         this.#audit(steps.at(-1))
       })
     }

@@ -20,7 +20,6 @@ import type { LastingSetting } from './lasting-settings.ts'
 import { TracePaths } from './paths.ts'
 import { Probes } from './probes.ts'
 import { TraceError } from './trace-file.ts'
-import { TraceProcess } from './trace-process.ts'
 
 /** A host with what the player must know of it. */
 export interface TraceMachine {
@@ -70,8 +69,8 @@ export class TraceWorld {
   get paths(): TracePaths {
     return this.#paths
   }
-  /** Drivers as before each scenario, and a fresh process. */
-  begin(): TraceProcess {
+  /** Drivers as before each scenario. @returns the calls of a fresh process */
+  begin(): SystemCalls {
     this.#paths = this.#freshPaths()
     this.probes.reset()
     for (const [alias, { driver }] of Object.entries(this.#machine.devices)) this.restoreDriver(alias, driver)
@@ -80,11 +79,11 @@ export class TraceWorld {
     const calls = new SystemCalls(this.host, process)
     // Standard input, output and error.
     for (let fd = 0; fd < 3; fd++) calls.adopt({ release: () => undefined })
-    return new TraceProcess(this, calls)
+    return calls
   }
   /** The process ends: everything it had is closed. */
-  end(process: TraceProcess): void {
-    if (process.process.alive) process.calls.exit()
+  end(calls: SystemCalls): void {
+    if (calls.process.alive) calls.exit()
     this.probes.reset()
   }
   pass(ms: number): void {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { vfioWorld } from '../world.test-kit.ts'
-import { Type1Backend, type Type1 } from './backend.ts'
+import { Type1Backend } from './backend.ts'
+import type { Type1 } from './type1.ts'
 import type { ListDomain } from '../world.test-kit.ts'
 
 const RW = { read: true, write: true }

@@ -21,7 +21,7 @@ import {
   vfioIommuType1Info,
 } from '@ioasis/uapi'
 import { writeChain } from '../info-chain.ts'
-import type { Type1 } from './backend.ts'
+import type { Type1 } from './type1.ts'
 import { checkBitmap, reportMapping } from './dirty-pages.ts'
 import { infoCapabilities } from './info.ts'
 

@@ -1,6 +1,7 @@
 /** What type1 tells the audit: the pages its domains may reach, and that what is charged is what is pinned. */
 import type { AuditSource, Claim, IovaRange } from '@ioasis/core'
-import type { Type1, Type1Backend } from './backend.ts'
+import type { Type1Backend } from './backend.ts'
+import type { Type1 } from './type1.ts'
 
 const EVERYTHING: IovaRange = { first: 0n, last: (1n << 64n) - 1n }
 

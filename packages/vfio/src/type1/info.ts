@@ -7,7 +7,7 @@ import {
   vfioCapMigration,
   vfioIovaRange,
 } from '@ioasis/uapi'
-import type { Type1 } from './backend.ts'
+import type { Type1 } from './type1.ts'
 import { MOST_BITMAP_BYTES } from './dirty-pages.ts'
 
 const { MIGRATION, DMA_AVAIL, IOVA_RANGE } = VFIO_IOMMU_TYPE1_INFO_CAP
