@@ -120,9 +120,10 @@ export class IntervalMap<V> {
     const lh = lastHi ^ FLIP
     const ll = lastLo ^ FLIP
     if (lh < fh || (lh === fh && ll < fl)) throw new RangeError('interval-map: the last address lies before the first')
-    let b = this.#leafAt(fh, fl)
+    this.#locate(fh, fl)
+    let b = this.#leaf
     let leaf = this.#leaves[b] as Leaf<V>
-    let i = below(leaf.firsts, leaf.n, fh, fl)
+    let i = this.#index
     if (this.#blocked(b, leaf, i, fh, fl, lh, ll)) return false
     if (leaf.n === LEAF) {
       const kept = this.#divide(b, leaf, i)
@@ -139,36 +140,33 @@ export class IntervalMap<V> {
   findWords(hi: number, lo: number): V | undefined {
     const h = hi ^ FLIP
     const l = lo ^ FLIP
-    const b = this.#leafAt(h, l)
-    const leaf = this.#leaves[b] as Leaf<V>
-    const i = below(leaf.firsts, leaf.n, h, l)
+    this.#locate(h, l)
+    const leaf = this.#leaves[this.#leaf] as Leaf<V>
+    const i = this.#index
     if (i < 0) return undefined
     const lastHi = leaf.rests[3 * i] as number
     if (lastHi < h || (lastHi === h && (leaf.rests[3 * i + 1] as number) < l)) return undefined
-    this.#leaf = b
-    this.#index = i
     return leaf.values[leaf.rests[3 * i + 2] as number]
   }
   /** As `remove`. */
   removeWords(firstHi: number, firstLo: number): V | undefined {
     const h = firstHi ^ FLIP
     const l = firstLo ^ FLIP
-    const b = this.#leafAt(h, l)
-    const leaf = this.#leaves[b] as Leaf<V>
-    const i = below(leaf.firsts, leaf.n, h, l)
+    this.#locate(h, l)
+    const leaf = this.#leaves[this.#leaf] as Leaf<V>
+    const i = this.#index
     if (i < 0 || leaf.firsts[2 * i] !== h || leaf.firsts[2 * i + 1] !== l) return undefined
     const value = take(leaf, i)
     this.#size--
-    if (leaf.n < LEAF / 4) this.#thin(b, leaf)
+    if (leaf.n < LEAF / 4) this.#thin(this.#leaf, leaf)
     return value
   }
   /** Puts the cursor on the first interval that ends at or above an address. @returns false when there is none */
   seekWords(hi: number, lo: number): boolean {
     const h = hi ^ FLIP
     const l = lo ^ FLIP
-    this.#leaf = this.#leafAt(h, l)
+    this.#locate(h, l)
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
-    this.#index = below(leaf.firsts, leaf.n, h, l)
     if (this.#index >= 0) {
       const lastHi = leaf.rests[3 * this.#index] as number
       if (lastHi > h || (lastHi === h && (leaf.rests[3 * this.#index + 1] as number) >= l)) return true
@@ -206,6 +204,21 @@ export class IntervalMap<V> {
 
   #here(): Interval<V> {
     return { first: join(this.firstHi, this.firstLo), last: join(this.lastHi, this.lastLo), value: this.value }
+  }
+  /**
+   * Puts the cursor on the last interval of the leaf for an address that begins at or below it; -1: none does. It is often there
+   * already, or right behind: who inserts or removes has looked before.
+   */
+  #locate(h: number, l: number): void {
+    const near = this.#leaves[this.#leaf]
+    if (near && isBetween(near, this.#index, h, l)) return
+    if (near && isBetween(near, this.#index - 1, h, l)) {
+      this.#index--
+      return
+    }
+    this.#leaf = this.#leafAt(h, l)
+    const leaf = this.#leaves[this.#leaf] as Leaf<V>
+    this.#index = below(leaf.firsts, leaf.n, h, l)
   }
   /** The last leaf that begins at or below an address. */
   #leafAt(h: number, l: number): number {
@@ -287,6 +300,9 @@ function isAbove(firsts: Int32Array, i: number, h: number, l: number): boolean {
   const wh = firsts[2 * i] as number
   return wh > h || (wh === h && (firsts[2 * i + 1] as number) > l)
 }
+/** Whether an address lies behind where interval i begins, and before the next one of the leaf. */
+const isBetween = ({ firsts, n }: Leaf<unknown>, i: number, h: number, l: number): boolean =>
+  i >= 0 && i + 1 < n && !isAbove(firsts, i, h, l) && isAbove(firsts, i + 1, h, l)
 function put<V>(leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number, value: V | undefined): void {
   const { firsts, rests } = leaf
   const n = leaf.n++

@@ -1,7 +1,7 @@
 /** What stands behind one open /dev/iommu: objects, groups, how pins are counted. It lives as long as somebody uses it. */
 import { type Caller, type Group, type GroupRegistry, PageRunList, type PciFunction, UapiError } from '@ioasis/core'
 import type { DeviceGroup } from './device-group.ts'
-import type { Ioas } from './ioas.ts'
+import type { Ioas, IoasContext } from './ioas.ts'
 import { ObjectTable } from './object.ts'
 import type { AccountMode, PagesOwner } from './accounting.ts'
 
@@ -13,7 +13,7 @@ export interface ContextParts {
 }
 
 /** One context (struct iommufd_ctx). */
-export class IommufdContext {
+export class IommufdContext implements IoasContext {
   readonly parts: ContextParts
   readonly objects: ObjectTable = new ObjectTable()
   /** Groups with a bound device. */

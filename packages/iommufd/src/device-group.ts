@@ -5,16 +5,14 @@
  * Hardware is attached with the first device and detached with the last; each device brings its own reserved ranges.
  */
 import { type Group, type Pasid, UapiError } from '@ioasis/core'
-import type { Device } from './device.ts'
-import type { HwptPaging } from './hwpt-paging.ts'
-import type { Ioas } from './ioas.ts'
+import type { AttachedDevice, HwptIoas, HwptPaging } from './hwpt-paging.ts'
 
 /** The key of requests without a PASID (IOMMU_NO_PASID). */
 export const RID: Pasid = 0
 
 interface Attachment {
   hwpt: HwptPaging
-  readonly devices: Set<Device>
+  readonly devices: Set<AttachedDevice>
 }
 
 /** One group within a context. */
@@ -29,7 +27,7 @@ export class DeviceGroup {
   }
 
   /** @throws UapiError EBUSY when it is attached; EINVAL when the group is attached elsewhere or the domain does not fit; EADDRINUSE */
-  attach(device: Device, hwpt: HwptPaging, pasid: Pasid): void {
+  attach(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): void {
     const now = this.#attachments.get(pasid)
     if (now?.devices.has(device)) refuse('EBUSY', 'attach', pasid)
     if (now && now.hwpt !== hwpt) refuse('EINVAL', 'attach', pasid)
@@ -47,7 +45,7 @@ export class DeviceGroup {
     hwpt.users++
   }
   /** @returns the HWPT it was attached to, which has one user less; undefined: to none */
-  detach(device: Device, pasid: Pasid): HwptPaging | undefined {
+  detach(device: AttachedDevice, pasid: Pasid): HwptPaging | undefined {
     const now = this.#attachments.get(pasid)
     if (!now?.devices.delete(device)) return undefined
     const { hwpt } = now
@@ -66,7 +64,7 @@ export class DeviceGroup {
    * @returns the old one, with no user of this group; undefined: it was there already
    * @throws UapiError EINVAL when the device is not attached or the domain does not fit; EADDRINUSE; nothing has changed then
    */
-  replace(device: Device, hwpt: HwptPaging, pasid: Pasid): HwptPaging | undefined {
+  replace(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): HwptPaging | undefined {
     const now = this.#attachments.get(pasid)
     if (!now?.devices.has(device)) refuse('EINVAL', 'replace', pasid)
     const old = now.hwpt
@@ -94,7 +92,7 @@ export class DeviceGroup {
     return this.#attachments.get(pasid)?.hwpt
   }
 
-  #attachGroup(device: Device, hwpt: HwptPaging, pasid: Pasid): void {
+  #attachGroup(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): void {
     this.#checkPasid(hwpt, pasid)
     const result =
       pasid === RID ? this.group.attach(hwpt.domain) : this.group.attachment.setPasid(pasid, hwpt.domain, 'attach')
@@ -109,7 +107,7 @@ export class DeviceGroup {
         : hwpt.pasidCompatible && (this.hwptFor(RID)?.pasidCompatible ?? true)
     if (!fits) refuse('EINVAL', 'attach', pasid)
   }
-  #reserveAll(devices: ReadonlySet<Device>, ioas: Ioas): void {
+  #reserveAll(devices: ReadonlySet<AttachedDevice>, ioas: HwptIoas): void {
     try {
       for (const device of devices) reserve(ioas, device)
     } catch (error) {
@@ -120,7 +118,7 @@ export class DeviceGroup {
 }
 
 /** A device's reserved regions, the interrupt window among them, are taken out of the IOAS. @throws UapiError EADDRINUSE */
-function reserve({ table }: Ioas, device: Device): void {
+function reserve({ table }: HwptIoas, device: AttachedDevice): void {
   try {
     for (const { type, first, last } of device.iommu.reserved) {
       if (type !== 'relaxable') table.iovas.reserve(first, last, device)

@@ -10,12 +10,12 @@ import {
 } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
 import { DeviceGroup, RID } from './device-group.ts'
-import { allocHwpt, HwptPaging } from './hwpt-paging.ts'
+import { allocHwpt, type AttachedDevice, HwptPaging } from './hwpt-paging.ts'
 import { Ioas } from './ioas.ts'
 import type { IommufdObject } from './object.ts'
 
 /** A function that a driver bound to a context. It owns its group's DMA together with the group's other bound devices. */
-export class Device implements IommufdObject, BoundDevice {
+export class Device implements IommufdObject, BoundDevice, AttachedDevice {
   readonly kind = 'device'
   id = 0
   /** The driver that bound it, until `unbind`. */
@@ -109,13 +109,13 @@ export class Device implements IommufdObject, BoundDevice {
   }
   /** The group is attached while the domain is still empty, so that its refusal comes before the IOAS's. */
   #attachNew(ioas: Ioas, pasid: Pasid): HwptPaging {
-    return allocHwpt(this.#context, ioas, this, 0, {
+    return allocHwpt(this.#context.objects, ioas, this, 0, {
       attach: (hwpt) => this.#group.attach(this, hwpt, pasid),
       detach: () => this.#group.detach(this, pasid),
     })
   }
   #replaceByNew(ioas: Ioas, pasid: Pasid): HwptPaging {
-    const hwpt = allocHwpt(this.#context, ioas, this, 0)
+    const hwpt = allocHwpt(this.#context.objects, ioas, this, 0)
     try {
       this.#move(hwpt, pasid, true)
     } catch (error) {

@@ -1,13 +1,17 @@
-/** Page requests handed to user space: the object, and the file they are read from and answered through. drivers/iommu/iommufd/eventq.c. */
-import { type Caller, type FileOps, NO_PASID, type PageRequest, POLL, UapiError, WaitQueue } from '@ioasis/core'
-import type { IommufdContext } from './context.ts'
-import type { Device } from './device.ts'
+/** Page requests handed to user space, read and answered through a file. drivers/iommu/iommufd/eventq.c. */
+import { NO_PASID, type PageRequest, POLL, UapiError, WaitQueue } from '@ioasis/core'
 import type { IommufdObject } from './object.ts'
 import { HWPT_PAGE_RESPONSE, HWPT_PGFAULT, PAGE_RESPONSE, PGFAULT_FLAG, PGFAULT_PERM } from './uapi.ts'
 
+/** A device that asks for pages. */
+export interface FaultingDevice {
+  /** Its object id. */
+  readonly id: number
+}
+
 /** Requests that are answered together: the one marked last, and those before it with the same index. */
 interface RequestGroup {
-  readonly device: Device
+  readonly device: FaultingDevice
   readonly requests: readonly PageRequest[]
 }
 
@@ -22,15 +26,15 @@ export class FaultQueue implements IommufdObject {
   /** Groups read and not answered, by cookie: the lowest free number from 1 on. */
   readonly #read: (RequestGroup | undefined)[] = [undefined]
   /** Requests whose last one has not come. */
-  #partial: { readonly device: Device; readonly request: PageRequest }[] = []
+  #partial: { readonly device: FaultingDevice; readonly request: PageRequest }[] = []
 
   /** A page request of a device. */
-  deliver(device: Device, request: PageRequest): void {
+  deliver(device: FaultingDevice, request: PageRequest): void {
     if (!request.last) {
       this.#partial.push({ device, request })
       return
     }
-    const belongs = (p: { readonly device: Device; readonly request: PageRequest }): boolean =>
+    const belongs = (p: { readonly device: FaultingDevice; readonly request: PageRequest }): boolean =>
       p.device === device && p.request.group === request.group && p.request.pasid === request.pasid
     const before = this.#partial.filter(belongs).map((p) => p.request)
     this.#partial = this.#partial.filter((p) => !belongs(p))
@@ -39,7 +43,7 @@ export class FaultQueue implements IommufdObject {
     this.waitQueue.wake(POLL.IN)
   }
   /** Its device is detached: what it waits for is answered as invalid. */
-  drop(device: Device): void {
+  drop(device: FaultingDevice): void {
     this.#partial = this.#partial.filter((p) => p.device !== device)
     const answered = this.#waiting.filter((group) => group.device === device)
     this.#waiting = this.#waiting.filter((group) => group.device !== device)
@@ -130,33 +134,5 @@ function describe(request: PageRequest): { flags: number; pasid: number; grpid: 
       (exec ? PGFAULT_PERM.EXEC : 0) |
       (priv ? PGFAULT_PERM.PRIV : 0),
     addr: request.iova,
-  }
-}
-
-/** The file of a queue. */
-export class FaultFile implements FileOps {
-  readonly waitQueue: WaitQueue
-  readonly #context: IommufdContext
-  readonly #queue: FaultQueue
-
-  constructor(context: IommufdContext, queue: FaultQueue) {
-    this.#context = context
-    this.#queue = queue
-    this.waitQueue = queue.waitQueue
-    queue.users++
-    context.hold()
-  }
-  read(_caller: Caller, into: Uint8Array): number {
-    return this.#queue.read(into)
-  }
-  write(_caller: Caller, from: Uint8Array): number {
-    return this.#queue.write(from)
-  }
-  poll(): number {
-    return POLL.OUT | (this.#queue.hasWaiting ? POLL.IN : 0)
-  }
-  release(): void {
-    this.#queue.users--
-    this.#context.release()
   }
 }

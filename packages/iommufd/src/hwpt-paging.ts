@@ -1,21 +1,34 @@
 /** A domain behind an IOAS. drivers/iommu/iommufd/hw_pagetable.c iommufd_hwpt_paging_alloc. */
-import { type PagingDomain, UapiError } from '@ioasis/core'
-import type { IommufdContext } from './context.ts'
-import type { Device } from './device.ts'
+import { type IommuDevice, type PagingDomain, UapiError } from '@ioasis/core'
 import type { FaultQueue } from './fault-queue.ts'
-import type { Ioas } from './ioas.ts'
-import type { IommufdObject } from './object.ts'
+import type { IoPageTable } from './io-pagetable.ts'
+import type { IommufdObject, ObjectTable } from './object.ts'
 import { HWPT_FLAG } from './uapi.ts'
 
 /** What these HWPTs can do. NEST_PARENT and DIRTY_TRACKING are answered as for hardware that has neither. */
 const KNOWN: number = HWPT_FLAG.FAULT_ID_VALID | HWPT_FLAG.PASID
+
+/** A device that HWPTs are made for and attached to. */
+export interface AttachedDevice {
+  /** Its object id. */
+  readonly id: number
+  readonly iommu: IommuDevice
+}
+
+/** The IOAS of an HWPT. */
+export interface HwptIoas {
+  users: number
+  readonly table: IoPageTable
+  /** Those that are filled, in the order they were made. */
+  readonly hwpts: HwptPaging[]
+}
 
 /** The uAPI's handle of a paging domain. */
 export class HwptPaging implements IommufdObject {
   readonly kind = 'hwpt'
   id = 0
   users = 0
-  readonly ioas: Ioas
+  readonly ioas: HwptIoas
   /** Devices can be attached to it for a PASID, and to others beside it. */
   readonly pasidCompatible: boolean
   /** Made for devices that attached to the IOAS, and gone with the last of them. */
@@ -26,7 +39,7 @@ export class HwptPaging implements IommufdObject {
   #enforced = false
   #filled = false
 
-  constructor(ioas: Ioas, flags: number) {
+  constructor(ioas: HwptIoas, flags: number) {
     this.ioas = ioas
     this.pasidCompatible = (flags & HWPT_FLAG.PASID) !== 0
     ioas.users++
@@ -44,7 +57,7 @@ export class HwptPaging implements IommufdObject {
    * Gets the domain, and sets its coherency before anything is mapped in it.
    * @throws UapiError EOPNOTSUPP, ENOMEM as the driver; EINVAL when it said it can enforce coherency and cannot
    */
-  makeDomain(device: Device): void {
+  makeDomain(device: AttachedDevice): void {
     const { paging, caps } = device.iommu
     if (!paging) throw new UapiError('EOPNOTSUPP', 'iommufd HWPT', { device: device.id })
     this.#domain = paging.alloc({ pasid: this.pasidCompatible })
@@ -75,14 +88,14 @@ export class HwptPaging implements IommufdObject {
  * @throws UapiError EOPNOTSUPP, EINVAL, EADDRINUSE, EFAULT, ENOMEM; nothing is left then, and no id is used
  */
 export function allocHwpt(
-  context: IommufdContext,
-  ioas: Ioas,
-  device: Device,
+  objects: ObjectTable,
+  ioas: HwptIoas,
+  device: AttachedDevice,
   flags: number,
   attach?: { attach(hwpt: HwptPaging): void; detach(hwpt: HwptPaging): void },
 ): HwptPaging {
   if ((flags & ~KNOWN) !== 0) throw new UapiError('EOPNOTSUPP', 'iommufd HWPT', { flags })
-  return context.objects.create(new HwptPaging(ioas, flags), (hwpt) => {
+  return objects.create(new HwptPaging(ioas, flags), (hwpt) => {
     let attached = false
     try {
       hwpt.makeDomain(device)

@@ -2,7 +2,8 @@
 import { FdTable, installFile, type IoctlRow, UapiError } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
 import { Device } from './device.ts'
-import { FaultFile, FaultQueue } from './fault-queue.ts'
+import { FaultFile } from './fault-file.ts'
+import { FaultQueue } from './fault-queue.ts'
 import { allocHwpt, HwptPaging } from './hwpt-paging.ts'
 import { Ioas } from './ioas.ts'
 import {
@@ -46,7 +47,7 @@ function makeHwpt(context: IommufdContext, device: Device, input: IommuHwptAlloc
   if (target instanceof Ioas) {
     // No driver takes data for a domain of the kernel's own.
     if (data_len !== 0) throw new UapiError('EOPNOTSUPP', call, { data_len })
-    return allocHwpt(context, target, device, flags)
+    return allocHwpt(context.objects, target, device, flags)
   }
   if (target instanceof HwptPaging) throw refuseNested(device, flags, data_len)
   throw new UapiError('EINVAL', call, { pt_id })

@@ -27,6 +27,7 @@ export interface Unmapped {
 }
 
 type Placed = Interval<Area>
+const NONE: Placed[] = []
 const NO_GATHERS: readonly FlushGather[] = []
 
 /** Areas of an IOAS, and the domains that hold them. */
@@ -91,7 +92,7 @@ export class IoPageTable {
 
   /** Removes all areas within [first, last]; one that reaches out of it ends the call with ENOENT. */
   unmap(first: Iova, last: Iova): Unmapped {
-    const removed: Placed[] = []
+    let removed: Placed[] = NONE
     const gathers = this.domains.length > 0 ? this.#fill.gathers() : NO_GATHERS
     let bytes = 0n
     let errno: Errno | undefined
@@ -104,7 +105,8 @@ export class IoPageTable {
       }
       if (area.value.accesses > 0) {
         if (++tries > 100) throw new Error('iommufd: an access does not let go of an area that is unmapped')
-        this.#close(removed.splice(0), gathers)
+        this.#close(removed, gathers)
+        removed = NONE
         this.#tellUsers(area)
         continue
       }
@@ -112,7 +114,9 @@ export class IoPageTable {
       this.areas.remove(area.first)
       this.iovas.emptied(area.first)
       this.#fill.unmap(area, gathers)
-      removed.push(area)
+      // An array that grows from nothing has room for many; most calls remove one.
+      if (removed === NONE) removed = [area]
+      else removed.push(area)
       bytes += area.last - area.first + 1n
       if (area.last >= last) break
     }

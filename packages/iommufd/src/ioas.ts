@@ -1,25 +1,48 @@
 /** I/O address spaces: what IOMMU_IOAS_* do. drivers/iommu/iommufd/ioas.c. */
-import { type Caller, holdFile, IntervalMap, type Iova, isDmaBuf, readUser, UapiError, writeUser } from '@ioasis/core'
+import {
+  type Caller,
+  holdFile,
+  IntervalMap,
+  type Iova,
+  isDmaBuf,
+  loWord,
+  readUser,
+  split,
+  UapiError,
+  writeUser,
+} from '@ioasis/core'
 import type { Slice } from './area.ts'
-import type { IommufdContext } from './context.ts'
-import type { HwptPaging } from './hwpt-paging.ts'
+import type { AccountMode, PagesOwner } from './accounting.ts'
+import type { HwptIoas, HwptPaging } from './hwpt-paging.ts'
 import { IoPageTable } from './io-pagetable.ts'
 import type { IommufdObject } from './object.ts'
 import { DmaBufPages, FilePages, UserPages } from './page-sources.ts'
 import type { Pages } from './pages.ts'
 import { IOVA_RANGE, MAP_FLAG, U64_MAX } from './uapi.ts'
 
+/** What an IOAS needs of its context. */
+export interface IoasContext {
+  /** `pageBytes`: bytes of a page of the CPU. */
+  readonly parts: { readonly pageBytes: number }
+  /** What container calls act on (IOMMU_VFIO_IOAS). */
+  compatIoas: Ioas | undefined
+  /** Who maps, as Linux latches it: memory, process and user of the caller. */
+  ownerOf(caller: Caller): PagesOwner
+  /** How a new mapping's pins are counted. */
+  accountFor(caller: Caller): AccountMode
+}
+
 /** One IOAS. */
-export class Ioas implements IommufdObject {
+export class Ioas implements IommufdObject, HwptIoas {
   readonly kind = 'ioas'
   id = 0
   users = 0
   readonly table: IoPageTable
   /** In the order they were made; those with `automatic` are tried for devices that attach to the IOAS. */
   readonly hwpts: HwptPaging[] = []
-  readonly #context: IommufdContext
+  readonly #context: IoasContext
 
-  constructor(context: IommufdContext) {
+  constructor(context: IoasContext) {
     this.#context = context
     this.table = new IoPageTable(context.parts.pageBytes)
   }
@@ -55,7 +78,7 @@ const isWritable = (flags: number): boolean => (flags & MAP_FLAG.WRITEABLE) !== 
 
 /** IOMMU_IOAS_MAP once the IOAS is found. @throws UapiError EOVERFLOW, EINVAL, EEXIST, ENOSPC; EFAULT, ENOMEM once a domain needs the pages */
 export function mapUser(
-  context: IommufdContext,
+  context: IoasContext,
   ioas: Ioas,
   caller: Caller,
   { user_va: uva, flags, iova, length }: MapRequest & { readonly user_va: bigint },
@@ -63,12 +86,13 @@ export function mapUser(
   const owner = context.ownerOf(caller)
   const account = context.accountFor(caller)
   const pages = new UserPages(owner, uva, length, { writable: isWritable(flags), account })
-  return mapNew(ioas, pages, Number(uva & BigInt(context.parts.pageBytes - 1)), { flags, iova, length })
+  split(uva)
+  return mapNew(ioas, pages, loWord() & (context.parts.pageBytes - 1), { flags, iova, length })
 }
 
 /** IOMMU_IOAS_MAP_FILE once the IOAS is found. @throws UapiError EINVAL, EOVERFLOW, EBADF, ENODEV, and as MAP */
 export function mapFile(
-  context: IommufdContext,
+  context: IoasContext,
   ioas: Ioas,
   caller: Caller,
   request: MapRequest & { readonly fd: number; readonly start: bigint },

@@ -72,8 +72,9 @@ export class IovaSpace {
   }
   /** An area that began at `first` is gone: there is room below. */
   emptied(first: Iova): void {
+    if (first >= this.#full) return
     const page = BigInt(this.pageBytes)
-    if (first < this.#full) this.#full = first > page ? first : page
+    this.#full = first > page ? first : page
   }
   /** Whether all areas conform to an alignment. @throws UapiError EADDRINUSE */
   requireAlignment(alignment: number): void {

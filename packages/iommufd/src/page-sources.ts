@@ -1,11 +1,14 @@
 /** Where areas get their memory. drivers/iommu/iommufd/pages.c iopt_alloc_user_pages, iopt_alloc_file_pages, pfn_reader_user_pin. */
 import {
   type DmaBuf,
+  hiWord,
+  loWord,
   MemoryFile,
   type OpenFile,
   type PageObject,
   type PageRunList,
   pinPages,
+  split,
   UapiError,
 } from '@ioasis/core'
 import type { AccountMode, PagesOwner } from './accounting.ts'
@@ -34,9 +37,8 @@ export class UserPages extends Pages {
     const { pageBytes } = owner.addressSpace
     checkBytes(bytes, pageBytes)
     super(owner, options)
-    const near = Number(uva)
-    // Beyond 2^53 a number holds whole pages only, and may round to the next one.
-    this.#uva = near <= Number.MAX_SAFE_INTEGER ? near - (near % pageBytes) : Number(uva - (uva % BigInt(pageBytes)))
+    split(uva)
+    this.#uva = (hiWord() >>> 0) * 0x1_0000_0000 + ((loWord() & -pageBytes) >>> 0)
   }
 
   override get kind(): 'user' {

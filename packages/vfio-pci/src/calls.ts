@@ -8,24 +8,31 @@ import {
   type VfioPciHotReset,
   type VfioPciHotResetInfo,
 } from '@ioasis/uapi'
+import type { HeldFunction } from './held-function.ts'
 import { hotResetInfo, hotReset } from './hot-reset.ts'
-import type { PciSession } from './session.ts'
+import type { IoEvents } from './io-event.ts'
 
-const getHotResetInfo: IoctlRow<PciSession, VfioPciHotResetInfo> = {
-  call: VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
-  run: (session, { argsz }, caller, arg) => ({ ret: 0, out: hotResetInfo(session, caller, arg, argsz) }),
+/** An opened function as these calls find it. */
+export interface PciFile {
+  readonly device: HeldFunction
+  readonly ioEvents: IoEvents
 }
-const reset: IoctlRow<PciSession, VfioPciHotReset> = {
+
+const getHotResetInfo: IoctlRow<PciFile, VfioPciHotResetInfo> = {
+  call: VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+  run: ({ device }, { argsz }, caller, arg) => ({ ret: 0, out: hotResetInfo(device, caller, arg, argsz) }),
+}
+const reset: IoctlRow<PciFile, VfioPciHotReset> = {
   call: VFIO_DEVICE_PCI_HOT_RESET,
-  run(session, input, caller, arg) {
-    hotReset(session, caller, arg, input)
+  run({ device }, input, caller, arg) {
+    hotReset(device, caller, arg, input)
     return { ret: 0 }
   },
 }
-const ioeventfd: IoctlRow<PciSession, VfioDeviceIoeventfd> = {
+const ioeventfd: IoctlRow<PciFile, VfioDeviceIoeventfd> = {
   call: VFIO_DEVICE_IOEVENTFD,
-  run(session, input, caller) {
-    session.ioEvents.set(caller, input)
+  run({ ioEvents }, input, caller) {
+    ioEvents.set(caller, input)
     return { ret: 0 }
   },
 }
@@ -39,5 +46,5 @@ export const PCI_TABLE: IoctlTable = {
 const dispatch = new IoctlDispatch([PCI_TABLE])
 
 /** @throws UapiError ENOTTY for a number that is none of them */
-export const runDeviceCall = (session: PciSession, caller: Caller, number: number, arg: bigint): number =>
-  dispatch.run(session, caller, number, arg)
+export const runDeviceCall = (file: PciFile, caller: Caller, number: number, arg: bigint): number =>
+  dispatch.run(file, caller, number, arg)

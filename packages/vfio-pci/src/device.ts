@@ -1,17 +1,8 @@
 /** A function that vfio-pci has: offered to VFIO, asleep until somebody opens it. drivers/vfio/pci/vfio_pci_core.c vfio_pci_core_register_device. */
-import type {
-  Caller,
-  Cpu,
-  GroupRegistry,
-  Interrupts,
-  PciFunction,
-  PciTopology,
-  VfioConnection,
-  VfioDriver,
-  VfioSession,
-} from '@ioasis/core'
-import type { VfioDevice, VfioRegistry } from '@ioasis/vfio'
+import type { Caller, PciFunction, VfioConnection, VfioDriver, VfioSession } from '@ioasis/core'
+import type { VfioDevice } from '@ioasis/vfio'
 import type { Resource } from './config/owner.ts'
+import type { HeldFunction, PciParts } from './held-function.ts'
 import { resetWhenUnused } from './hot-reset.ts'
 import { Power } from './power.ts'
 import { resetMethodOf, runReset } from './reset-method.ts'
@@ -20,23 +11,11 @@ import { restoreState, saveState } from './saved-state.ts'
 import { PciSession } from './session.ts'
 import { VfToken } from './token.ts'
 
-/** What the devices of one host need. */
-export interface PciParts {
-  readonly pci: PciTopology
-  readonly groups: GroupRegistry
-  readonly vfio: VfioRegistry
-  readonly cpu: Cpu
-  readonly interrupts: Interrupts
-  readonly pageBytes: number
-  /** The function as this driver has it. */
-  deviceOf(fn: PciFunction): VfioPciDevice | undefined
-}
-
 /** Base class 03, subclass 00. */
 const VGA_CLASS = 0x0300
 
 /** One function. */
-export class VfioPciDevice implements VfioDriver {
+export class VfioPciDevice implements VfioDriver, HeldFunction {
   readonly name = 'vfio-pci'
   readonly connection: VfioConnection
   readonly fn: PciFunction

@@ -12,8 +12,8 @@ import {
 import { VFIO_PCI_REGION, vfioFeatureDmaBuf as DmaBufRequest, vfioRegionDmaRange as DmaRange } from '@ioasis/uapi'
 import type { Resource } from './config/owner.ts'
 import { assigned } from './resources.ts'
+import { Revocation } from './revocation.ts'
 
-type Listener = (revoked: boolean) => void
 const O_CLOEXEC = 0o2000000
 
 /** What dma-bufs need of the opened device. */
@@ -87,36 +87,27 @@ function physical(
 class BarDmaBuf implements DmaBuf {
   readonly dmaBuf: DmaBuf['dmaBuf']
   readonly #released: () => void
-  #listeners: readonly Listener[] = []
-  #revoked: boolean
+  readonly #revocation: Revocation
 
   constructor(
     ranges: readonly { readonly hpa: Hpa; readonly bytes: number }[],
     revoked: boolean,
     released: () => void,
   ) {
-    this.#revoked = revoked
+    const revocation = new Revocation(revoked)
+    this.#revocation = revocation
     this.#released = released
-    const isRevoked = (): boolean => this.#revoked
     this.dmaBuf = {
       bytes: ranges.reduce((sum, range) => sum + BigInt(range.bytes), 0n),
       ranges,
       get revoked() {
-        return isRevoked()
+        return revocation.revoked
       },
-      onRevoke: (listener) => {
-        const own: Listener = (now) => listener(now)
-        this.#listeners = [...this.#listeners, own]
-        return () => {
-          this.#listeners = this.#listeners.filter((other) => other !== own)
-        }
-      },
+      onRevoke: (listener) => revocation.listen(listener),
     }
   }
   revoke(revoked: boolean): void {
-    if (this.#revoked === revoked) return
-    this.#revoked = revoked
-    for (const listener of this.#listeners) listener(revoked)
+    this.#revocation.set(revoked)
   }
   release(): void {
     this.#released()

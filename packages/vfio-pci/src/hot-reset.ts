@@ -23,15 +23,14 @@ import {
   vfioPciDependentDevice,
 } from '@ioasis/uapi'
 import { GroupFile, type VfioDevice } from '@ioasis/vfio'
-import type { VfioPciDevice } from './device.ts'
+import type { HeldFunction } from './held-function.ts'
 import { resetBus } from './reset-method.ts'
 import { restoreState, saveState } from './saved-state.ts'
-import type { PciSession } from './session.ts'
 
 const { DEV_ID, DEV_ID_OWNED } = VFIO_PCI_HOT_RESET_FLAG
 
 /** Functions that a bus reset reaches, those behind further bridges included. @throws UapiError ENODEV on a root bus */
-function affected({ fn, parts }: VfioPciDevice): readonly PciFunction[] {
+function affected({ fn, parts }: HeldFunction): readonly PciFunction[] {
   const bridge = fn.parent
   if (!bridge) throw new UapiError('ENODEV', 'pci_probe_reset_bus', { function: fn.name })
   return behind(bridge, parts.pci)
@@ -43,12 +42,11 @@ function behind(bridge: PciFunction, pci: PciTopology): readonly PciFunction[] {
 
 /** @throws UapiError ENODEV, ENOSPC with the count, EPERM, EFAULT */
 export function hotResetInfo(
-  session: PciSession,
+  device: HeldFunction,
   caller: Caller,
   arg: bigint,
   argsz: number,
 ): Partial<VfioPciHotResetInfo> {
-  const { device } = session
   const functions = affected(device)
   const count = functions.length
   const room = Math.floor((argsz - vfioPciHotResetInfo.size) / vfioPciDependentDevice.size)
@@ -67,12 +65,12 @@ export function hotResetInfo(
   return { flags: own?.cdevOpened ? DEV_ID | (owned ? DEV_ID_OWNED : 0) : 0, count }
 }
 
-function groupId({ parts }: VfioPciDevice, fn: PciFunction): number {
+function groupId({ parts }: HeldFunction, fn: PciFunction): number {
   const group = parts.groups.of(fn)
   if (!group) throw new UapiError('EPERM', 'vfio_pci_fill_devs', { function: fn.name })
   return group.id
 }
-function deviceId({ parts }: VfioPciDevice, own: VfioDevice, fn: PciFunction): number {
+function deviceId({ parts }: HeldFunction, own: VfioDevice, fn: PciFunction): number {
   const other = parts.vfio.deviceOf(fn)
   return (other && own.binding && ownedAs(other, own.binding.spaces)) ?? VFIO_PCI_DEVID.NOT_OWNED
 }
@@ -85,9 +83,8 @@ function ownedAs(device: VfioDevice, spaces: AddressSpaces): number | undefined 
 const sameOwner = ({ binding }: VfioDevice, spaces: AddressSpaces): boolean => binding?.spaces === spaces
 
 /** @throws UapiError EINVAL when the set is not all the user's, ENODEV, EBADF, EFAULT */
-export function hotReset(session: PciSession, caller: Caller, arg: bigint, { flags, count }: VfioPciHotReset): void {
+export function hotReset(device: HeldFunction, caller: Caller, arg: bigint, { flags, count }: VfioPciHotReset): void {
   const what = 'VFIO_DEVICE_PCI_HOT_RESET'
-  const { device } = session
   const { own } = device
   if (flags !== 0 || count > 0 === (own?.cdevOpened ?? false)) throw new UapiError('EINVAL', what, { flags, count })
   const functions = affected(device)
@@ -96,7 +93,7 @@ export function hotReset(session: PciSession, caller: Caller, arg: bigint, { fla
   const set = resettable(device)
   if (!set) throw new UapiError('EINVAL', what, { function: device.fn.name })
   const spaces = own?.binding?.spaces
-  const owns = ({ own: other }: VfioPciDevice): boolean =>
+  const owns = ({ own: other }: HeldFunction): boolean =>
     other !== undefined &&
     (count > 0
       ? groups.some(({ group }) => group === other.group)
@@ -118,12 +115,12 @@ function groupsAt(caller: Caller, arg: bigint, count: number): readonly GroupFil
 }
 
 /** The devices on the bus, when this driver has all of them. */
-function resettable(device: VfioPciDevice): readonly VfioPciDevice[] | undefined {
+function resettable(device: HeldFunction): readonly HeldFunction[] | undefined {
   const set = affected(device).map((fn) => device.parts.deviceOf(fn))
   return set.every((one) => one !== undefined) ? set : undefined
 }
 
-function resetAll(set: readonly VfioPciDevice[]): void {
+function resetAll(set: readonly HeldFunction[]): void {
   for (const one of set) {
     one.power.wake()
     one.session?.memoryOff(() => undefined)
@@ -142,7 +139,7 @@ function resetAll(set: readonly VfioPciDevice[]): void {
 }
 
 /** A device that cannot be reset alone was closed: once nobody uses the bus, all of it is reset. */
-export function resetWhenUnused(device: VfioPciDevice): void {
+export function resetWhenUnused(device: HeldFunction): void {
   if (!device.fn.parent) return
   const set = resettable(device)
   if (!set || set.some((one) => one.session && one !== device) || !set.some((one) => one.needsReset)) return

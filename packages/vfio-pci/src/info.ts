@@ -1,9 +1,11 @@
 /** What an opened function answers about its regions and interrupts. drivers/vfio/pci/vfio_pci_core.c vfio_pci_ioctl_get_region_info, _get_irq_info. */
 import { CAP, COMMAND, MSI, MSIX, UapiError, type VfioIrq, type VfioRegion } from '@ioasis/core'
 import { VFIO_IRQ_INFO, VFIO_PCI_IRQ, VFIO_PCI_REGION, VFIO_REGION_INFO_CAP, VFIO_REGION_INFO_FLAG } from '@ioasis/uapi'
+import type { UserConfigSpace } from './config/space.ts'
+import type { HeldFunction } from './held-function.ts'
+import type { HiddenTable, Regions } from './regions.ts'
 import { assigned, canMap } from './resources.ts'
 import { changeCommand } from './saved-state.ts'
-import type { PciSession } from './session.ts'
 import { word } from './config/words.ts'
 
 const { READ, WRITE, MMAP } = VFIO_REGION_INFO_FLAG
@@ -11,8 +13,17 @@ const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = VFIO_IRQ_INFO
 /** Legacy VGA reaches up to the end of its memory. */
 const VGA_BYTES = 0xc_0000n
 
+/** An opened function, to be described. */
+export interface DescribedFunction {
+  readonly device: HeldFunction
+  readonly config: UserConfigSpace
+  readonly regions: Regions
+  /** Where its MSI-X table lies; absent: it has none. */
+  readonly msix: HiddenTable | undefined
+}
+
 /** @throws UapiError EINVAL for an index it does not have */
-export function regionInfo(session: PciSession, index: number): VfioRegion {
+export function regionInfo(session: DescribedFunction, index: number): VfioRegion {
   const offset = BigInt(index) << 40n
   switch (index) {
     case VFIO_PCI_REGION.CONFIG:
@@ -28,8 +39,8 @@ export function regionInfo(session: PciSession, index: number): VfioRegion {
   throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_REGION_INFO', { index })
 }
 
-function barInfo({ resources, msix, device }: PciSession, index: number): Omit<VfioRegion, 'offset'> {
-  const bar = assigned(resources, index)
+function barInfo({ msix, device }: DescribedFunction, index: number): Omit<VfioRegion, 'offset'> {
+  const bar = assigned(device.resources, index)
   if (!bar) return { flags: 0, size: 0n }
   const mappable = canMap(bar, BigInt(device.parts.pageBytes))
   const info = { flags: READ | WRITE | (mappable ? MMAP : 0), size: BigInt(bar.size) }
@@ -39,10 +50,10 @@ function barInfo({ resources, msix, device }: PciSession, index: number): Omit<V
 }
 
 /** A ROM without a valid image is none. */
-function romInfo(session: PciSession): Omit<VfioRegion, 'offset'> {
-  const rom = assigned(session.resources, VFIO_PCI_REGION.ROM)
+function romInfo(session: DescribedFunction): Omit<VfioRegion, 'offset'> {
+  const rom = assigned(session.device.resources, VFIO_PCI_REGION.ROM)
   if (!rom) return { flags: 0, size: 0n }
-  const { fn } = session
+  const { fn } = session.device
   const command = fn.readConfig(0x04, 2)
   changeCommand(fn, { set: COMMAND.MEMORY })
   const valid = session.regions.romBytes > 0
@@ -51,7 +62,8 @@ function romInfo(session: PciSession): Omit<VfioRegion, 'offset'> {
 }
 
 /** Interrupts of an index; 0: none, or no such index. */
-export function irqCount({ fn, config }: PciSession, index: number): number {
+export function irqCount({ device, config }: DescribedFunction, index: number): number {
+  const { fn } = device
   switch (index) {
     case VFIO_PCI_IRQ.INTX:
       return config.interruptPin ? 1 : 0
@@ -71,8 +83,8 @@ export function irqCount({ fn, config }: PciSession, index: number): number {
 }
 
 /** @throws UapiError EINVAL for an index it does not have */
-export function irqInfo(session: PciSession, index: number): VfioIrq {
-  const none = index === VFIO_PCI_IRQ.ERR && !session.fn.capability(CAP.EXPRESS)
+export function irqInfo(session: DescribedFunction, index: number): VfioIrq {
+  const none = index === VFIO_PCI_IRQ.ERR && !session.device.fn.capability(CAP.EXPRESS)
   if (index >= VFIO_PCI_IRQ.COUNT || none) throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_IRQ_INFO', { index })
   const count = irqCount(session, index)
   // MSI-X vectors may come and go one by one, on x86 always.

@@ -18,7 +18,8 @@ import {
 } from '@ioasis/core'
 import { Vfio } from '@ioasis/vfio'
 import { PCI_TABLE } from './calls.ts'
-import { type PciParts, VfioPciDevice } from './device.ts'
+import { VfioPciDevice } from './device.ts'
+import type { PciParts } from './held-function.ts'
 
 /** How the driver starts. */
 export interface VfioPciOptions {

@@ -6,6 +6,7 @@ import {
   type Mapping,
   type MmapRequest,
   MSIX,
+  type PciFunction,
   UapiError,
   type VfioFeature,
   type VfioInfo,
@@ -16,15 +17,15 @@ import {
 } from '@ioasis/core'
 import { VFIO_DEVICE_FLAGS, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '@ioasis/uapi'
 import { BarWindow } from './bar-window.ts'
-import { runDeviceCall } from './calls.ts'
+import { type PciFile, runDeviceCall } from './calls.ts'
 import type { ConfigOwner, Resource } from './config/owner.ts'
 import { UserConfigSpace } from './config/space.ts'
-import type { VfioPciDevice } from './device.ts'
 import { DmaBufs } from './dma-buf.ts'
-import { features } from './features.ts'
+import { type FeatureOwner, features } from './features.ts'
+import type { FunctionUser, HeldFunction } from './held-function.ts'
 import { DeviceInterrupts } from './interrupts.ts'
 import { IoEvents } from './io-event.ts'
-import { irqCount, irqInfo, regionInfo } from './info.ts'
+import { type DescribedFunction, irqCount, irqInfo, regionInfo } from './info.ts'
 import { type HiddenTable, Regions } from './regions.ts'
 import { assigned, canMap } from './resources.ts'
 import { changeCommand, enabledDecoding, restoreState, type SavedState, saveState } from './saved-state.ts'
@@ -35,8 +36,8 @@ const OFFSET_BITS = 40n
 const OFFSET_MASK = (1n << OFFSET_BITS) - 1n
 
 /** One opened function. */
-export class PciSession implements VfioSession, ConfigOwner {
-  readonly device: VfioPciDevice
+export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFile, FeatureOwner, DescribedFunction {
+  readonly device: HeldFunction
   readonly config: UserConfigSpace
   readonly regions: Regions
   readonly interrupts: DeviceInterrupts
@@ -53,7 +54,7 @@ export class PciSession implements VfioSession, ConfigOwner {
   readonly #windows = new Map<number, BarWindow>()
 
   /** Enables the function. @throws UapiError when it cannot */
-  constructor(device: VfioPciDevice) {
+  constructor(device: HeldFunction) {
     this.device = device
     const { fn, parts } = device
     device.power.wake()
@@ -81,7 +82,7 @@ export class PciSession implements VfioSession, ConfigOwner {
     this.features = features(this)
   }
 
-  get fn(): VfioPciDevice['fn'] {
+  get fn(): PciFunction {
     return this.device.fn
   }
   get resources(): readonly Resource[] {

@@ -58,73 +58,53 @@ export function bind(device: Bindable, spaces: AddressSpaces): Binding {
   return new PhysicalBinding(spaces, spaces.bindDevice(device.fn, device.iommu))
 }
 
-class PhysicalBinding implements Binding {
+/** What both kinds have: attached or not. As it stands it serves an emulated device. */
+class EmulatedBinding<Bound extends BoundDevice | BoundAccess = BoundAccess> implements Binding {
   readonly spaces: AddressSpaces
-  readonly #bound: BoundDevice
-  readonly #pasids = new Set<number>()
+  protected readonly bound: Bound
   #attached = false
 
-  constructor(spaces: AddressSpaces, bound: BoundDevice) {
+  constructor(spaces: AddressSpaces, bound: Bound) {
     this.spaces = spaces
-    this.#bound = bound
+    this.bound = bound
   }
   get id(): number {
-    return this.#bound.id
+    return this.bound.id
   }
   attach(target: number): number {
-    const id = this.#bound.attach(target)
+    const id = this.bound.attach(target)
     this.#attached = true
     return id
   }
   detach(): void {
     if (!this.#attached) return
-    this.#bound.detach()
+    this.bound.detach()
     this.#attached = false
   }
+  unbind(): void {
+    this.detach()
+    this.bound.unbind()
+  }
+}
+
+class PhysicalBinding extends EmulatedBinding<BoundDevice> {
+  readonly #pasids = new Set<number>()
   readonly pasids: Required<Binding>['pasids'] = {
     attach: (target, pasid) => {
       // A number that is no int is none that could be kept (ida_alloc_range).
       if (pasid > MOST_PASID) throw new UapiError('ENOSPC', 'VFIO_DEVICE_ATTACH_IOMMUFD_PT', { pasid })
-      const id = this.#bound.attach(target, pasid)
+      const id = this.bound.attach(target, pasid)
       this.#pasids.add(pasid)
       return id
     },
     detach: (pasid) => {
-      if (this.#pasids.delete(pasid)) this.#bound.detach(pasid)
+      if (this.#pasids.delete(pasid)) this.bound.detach(pasid)
     },
   }
-  unbind(): void {
-    for (const pasid of this.#pasids) this.#bound.detach(pasid)
+
+  override unbind(): void {
+    for (const pasid of this.#pasids) this.bound.detach(pasid)
     this.#pasids.clear()
-    this.detach()
-    this.#bound.unbind()
-  }
-}
-
-class EmulatedBinding implements Binding {
-  readonly spaces: AddressSpaces
-  readonly #bound: BoundAccess
-  #attached = false
-
-  constructor(spaces: AddressSpaces, bound: BoundAccess) {
-    this.spaces = spaces
-    this.#bound = bound
-  }
-  get id(): number {
-    return this.#bound.id
-  }
-  attach(target: number): number {
-    const id = this.#bound.attach(target)
-    this.#attached = true
-    return id
-  }
-  detach(): void {
-    if (!this.#attached) return
-    this.#bound.detach()
-    this.#attached = false
-  }
-  unbind(): void {
-    this.detach()
-    this.#bound.unbind()
+    super.unbind()
   }
 }
