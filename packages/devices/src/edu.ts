@@ -19,6 +19,7 @@ import {
 import { buildConfig } from './config-builder.ts'
 import { msi } from './capabilities.ts'
 import { type PlaceAt, placed } from './placed.ts'
+import { qemuWritable } from './qemu-masks.ts'
 
 /** Registers of BAR 0. Below 0x80 only 4-byte accesses count, from 0x80 on 4 or 8 bytes. */
 export const EDU = {
@@ -63,6 +64,7 @@ export interface EduOptions {
 export class Edu implements FunctionModel {
   readonly name = 'edu'
   readonly config: Uint8Array
+  readonly writable: Uint8Array
   readonly bars: readonly Bar[]
   /** What the device holds; only DMA reaches it. For tests. */
   readonly buffer: Uint8Array = new Uint8Array(BUFFER_BYTES)
@@ -90,6 +92,7 @@ export class Edu implements FunctionModel {
     }
     this.bars = [{ index: 0, size: REGISTERS_BYTES, space: 'memory', wide: false, prefetchable: false, window }]
     this.config = eduConfig(this.bars, options)
+    this.writable = qemuWritable(this.config, this.bars)
   }
 
   attached(fn: PciFunction): void {

@@ -16,4 +16,6 @@ export {
 export * from './no-snoop-engine.ts'
 export * from './bridges.ts'
 export * from './recorded-function.ts'
+export * from './option-rom.ts'
+export * from './qemu-masks.ts'
 export { mtty } from './mtty.ts'

@@ -5,6 +5,7 @@
 import type { Bar, FunctionModel, MmioWindow, Plugin } from '@ioasis/core'
 import { buildConfig } from './config-builder.ts'
 import { type PlaceAt, placed } from './placed.ts'
+import { qemuWritable } from './qemu-masks.ts'
 
 const TESTS = ['no-eventfd', 'wildcard-eventfd', 'datamatch-eventfd'] as const
 const KINDS = ['mmio', 'portio'] as const
@@ -37,6 +38,7 @@ export interface PciTestdevOptions {
 export class PciTestdev implements FunctionModel {
   readonly name = 'pci-testdev'
   readonly config: Uint8Array
+  readonly writable: Uint8Array
   readonly bars: readonly Bar[]
   readonly #tests: readonly Test[] = KINDS.flatMap((kind, k) => TESTS.map((test, t) => makeTest(kind, test, 3 * k + t)))
   #current: Test | undefined
@@ -61,6 +63,7 @@ export class PciTestdev implements FunctionModel {
         multifunction: options.multifunction ?? false,
         bars: this.bars,
       })
+    this.writable = qemuWritable(this.config, this.bars)
   }
 
   reset(): void {

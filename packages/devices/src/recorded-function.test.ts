@@ -61,6 +61,35 @@ test('shows its configuration space, sizes its BARs, and answers known registers
   expect(fn.readConfig(0x10, 4)).toBe(0xfffc_0000)
 })
 
+test('gives the low bytes of a whole register to a narrower load, wherever in it that begins', () => {
+  const model = new RecordedFunction({
+    name: 'whole',
+    config: buildConfig({ vendor: 1, device: 2, classCode: 0 }),
+    bars: barsOfResource(ROWS),
+    registers: [
+      { bar: 0, offset: 8, bytes: Uint8Array.of(0x83, 0x02, 0x08, 0), whole: true },
+      { bar: 0, offset: 0x20, bytes: Uint8Array.of(1, 2, 3, 4) },
+    ],
+  })
+  const window = model.bars.find((bar) => bar.index === 0)?.window
+  expect(window?.load(9, 1)).toBe(0x83n)
+  expect(window?.load(10, 2)).toBe(0x283n)
+  expect(window?.load(12, 1)).toBe(0n)
+  expect(window?.load(8, 8)).toBe(0x80283n)
+  expect(window?.load(0x21, 1)).toBe(2n)
+})
+
+test('lets software write the bits it is given, else the usual ones', () => {
+  const config = buildConfig({ vendor: 1, device: 2, classCode: 0 })
+  const writable = new Uint8Array(256).fill(0xff, 0x40)
+  const place = (at: string, more: object) =>
+    placed(at, { at }, [], () => new RecordedFunction({ name: at, config, bars: [], ...more }))
+  const rig = new Rig([place('00:03.0', { writable }), place('00:04.0', {})])
+  for (const at of ['00:03.0', '00:04.0']) rig.fn(at).writeConfig(0x40, 4, 0x1234_5678)
+  expect(rig.fn('00:03.0').readConfig(0x40, 4)).toBe(0x1234_5678)
+  expect(rig.fn('00:04.0').readConfig(0x40, 4)).toBe(0)
+})
+
 test('leaves the MSI-X table to the bus: entries keep what is written', () => {
   const rig = new Rig([placed('nic', { at: '00:03.0', addresses: { 3: 0xfe68_0000 } }, [], recorded)])
   rig.enable('00:03.0')

@@ -11,6 +11,12 @@ export interface RecordedRegister {
   readonly offset: number
   /** What reads there. */
   readonly bytes: Uint8Array
+  /**
+   * The device knows only whole registers of 4 bytes: a load of 1 or 2 bytes gives the low bytes of the register it falls into,
+   * wherever in it that is (QEMU's regions whose implementation takes 4 bytes only, e.g. hw/net/e1000e.c mmio_ops). Absent:
+   * bytes lie there as in memory.
+   */
+  readonly whole?: boolean
 }
 
 /** A BAR as sysfs tells it. */
@@ -21,6 +27,8 @@ export interface Recording {
   readonly name: string
   /** 256 or 4096 bytes. */
   readonly config: Uint8Array
+  /** For each byte of `config`, the bits software can write; absent: the usual ones. */
+  readonly writable?: Uint8Array
   readonly bars: readonly RecordedBar[]
   /** Known register contents. */
   readonly registers?: readonly RecordedRegister[]
@@ -61,15 +69,17 @@ export function barsOfResource(rows: readonly string[]): readonly RecordedBar[] 
 export class RecordedFunction implements FunctionModel {
   readonly name: string
   readonly config: Uint8Array
+  readonly writable?: Uint8Array
   readonly bars: readonly Bar[]
 
   /** @throws CompositionError for a configuration space that is neither 256 nor 4096 bytes */
-  constructor({ name, config, bars, registers = [] }: Recording) {
+  constructor({ name, config, writable, bars, registers = [] }: Recording) {
     if (config.length !== 256 && config.length !== 4096) {
       throw new CompositionError(`${name}: a configuration space of ${config.length} bytes; 256 or 4096 are possible`)
     }
     this.name = name
     this.config = config.slice()
+    if (writable) this.writable = writable.slice()
     this.bars = bars.map((bar) => ({ ...bar, window: fixedWindow(registers.filter((r) => r.bar === bar.index)) }))
   }
 }
@@ -79,14 +89,19 @@ function fixedWindow(registers: readonly RecordedRegister[]): MmioWindow {
   return {
     load: (offset, size) => {
       let value = 0n
-      for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(byteAt(registers, offset + i))
+      for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(byteAt(registers, offset, i))
       return value
     },
     store: () => undefined,
   }
 }
 
-function byteAt(registers: readonly RecordedRegister[], offset: number): number {
-  const register = registers.find((r) => offset >= r.offset && offset < r.offset + r.bytes.length)
-  return register ? (register.bytes[offset - register.offset] as number) : 0
+/** Byte `i` of a load from `offset`. */
+function byteAt(registers: readonly RecordedRegister[], offset: number, i: number): number {
+  for (const register of registers) {
+    // a load of 8 bytes is two of 4; each begins its register anew
+    const at = (register.whole ? (offset & ~3) + i : offset + i) - register.offset
+    if (at >= 0 && at < register.bytes.length) return register.bytes[at] as number
+  }
+  return 0
 }

@@ -22,6 +22,32 @@ test('puts a given model in place of a recorded one', () => {
   expect(modelAt(host, '06:00.0')?.name).toBe('dma-engine')
 })
 
+test('functions of QEMU have its writable bits and a valid image in each ROM', () => {
+  using usual = compose()
+  using qemu = compose(undefined, { personality: 'qemu' })
+  const written = [usual, qemu].map((host) => {
+    const fn = host.get(Pci).at(0, parseBdf('01:00.0')?.bdf ?? -1)
+    fn?.writeConfig(0x04, 2, 0x40)
+    fn?.writeConfig(0x40, 4, 0xffff_ffff)
+    return [fn?.readConfig(0x04, 2), fn?.readConfig(0x40, 4)]
+  })
+  expect(written).toEqual([
+    [0x40, 0],
+    [0, 0xffff_ffff],
+  ])
+  const roms = qemu
+    .get(Pci)
+    .functions.flatMap(({ name, bars }) =>
+      bars.filter((bar) => bar.space === 'rom').map(({ window }) => ({ name, window })),
+    )
+  expect(roms.map(({ name, window }) => [name, window?.load(0, 4), window?.load(0x1c, 4)])).toEqual([
+    ['0000:00:08.0', 0x1aa55n, 0x52494350n],
+    ['0000:01:00.0', 0xe9d5aa55n, 0x52494350n],
+    ['0000:02:00.1', 0xe9d5aa55n, 0x52494350n],
+    ['0000:04:03.0', 0x1aa55n, 0x52494350n],
+  ])
+})
+
 test('has one VT-d unit where the machine has one, none where the silicon is not modelled', () => {
   using intel = compose()
   expect(intel.all(IommuUnit).map((u) => u.name)).toEqual(['dmar0'])

@@ -15,7 +15,7 @@ import {
   type Plugin,
   type ReservedRegion,
 } from '@ioasis/core'
-import { Edu, PciTestdev, RecordedFunction, type RecordedRegister } from '@ioasis/devices'
+import { Edu, optionRom, PciTestdev, qemuWritable, RecordedFunction, type RecordedRegister } from '@ioasis/devices'
 import { intelIommu, intelOptionsOf, type IntelUnitOptions, parseDmar } from '@ioasis/iommu-intel'
 import {
   busesBehind,
@@ -34,7 +34,10 @@ export interface RecordedOptions {
   readonly identityDefault?: boolean
   /** Bits of an address on the bus; default: as the DMAR table says, 48 without one. */
   readonly addressWidth?: number
-  /** Whether VT-d units follow the specification or QEMU where they differ; default `specification`. */
+  /**
+   * Whether VT-d units and recorded functions follow the specification (functions: usual hardware) or QEMU where they differ;
+   * default `specification`.
+   */
   readonly personality?: 'specification' | 'qemu'
   /** Models in place of recorded configuration spaces, by `0000:01:00.0`; undefined: as recorded. */
   readonly model?: (name: string, fn: DescribedFunction) => FunctionModel | undefined
@@ -44,34 +47,63 @@ const u16 = (config: Uint8Array, at: number): number => (config[at] as number) |
 const idOf = ({ config }: DescribedFunction): string =>
   `${u16(config, 0).toString(16).padStart(4, '0')}:${u16(config, 2).toString(16).padStart(4, '0')}`
 
-const word = (bar: number, offset: number, ...bytes: number[]): RecordedRegister => ({
-  bar,
+const INTEL_82574L = '8086:10d3'
+
+/** Registers of the e1000e that the recordings show. */
+const register = (offset: number, ...bytes: number[]): RecordedRegister => ({
+  bar: 0,
   offset,
   bytes: Uint8Array.from(bytes),
+  whole: true,
 })
-/** Register contents seen on the recorded machines: status words and the head of the ROM of the e1000e. */
 const KNOWN_REGISTERS: Readonly<Record<string, readonly RecordedRegister[]>> = {
-  '8086:10d3': [
-    word(0, 0x0008, 0x83, 0x02, 0x08, 0x00),
-    word(0, 0x1000, 0x14, 0x00, 0x14, 0x00),
-    word(6, 0x0000, 0x55, 0xaa, 0xd5, 0xe9, 0xa2, 0x00, 0xaa, 0x00),
-  ],
+  [INTEL_82574L]: [register(0x0008, 0x83, 0x02, 0x08, 0x00), register(0x1000, 0x14, 0x00, 0x14, 0x00)],
+}
+/** How the ROM that the recordings show begins: 213 units of 512 bytes, a jump, a checksum. */
+const ROM_HEADS: Readonly<Record<string, readonly number[]>> = {
+  [INTEL_82574L]: [0x55, 0xaa, 0xd5, 0xe9, 0xa2, 0x00, 0xaa, 0x00],
 }
 
-/** The model of a function: the real one where this package knows the device, else its recorded configuration space. */
-export function recordedModel(fn: DescribedFunction, clock: Clock): FunctionModel {
+/**
+ * The model of a function: the real one where this package knows the device, else its recorded configuration space.
+ * @param personality `qemu`: bits can be written as in QEMU's devices, and a ROM has an image
+ */
+export function recordedModel(
+  fn: DescribedFunction,
+  clock: Clock,
+  personality: 'specification' | 'qemu' = 'specification',
+): FunctionModel {
   const id = idOf(fn)
   if (id === '1234:11e8') return new Edu(clock, { config: fn.config })
   if (id === '1b36:0005') return new PciTestdev({ config: fn.config })
-  const registers = KNOWN_REGISTERS[id] ?? []
   // a host bridge may show 4096 bytes without being PCI Express; what lies above 256 is then no capability list
   const config = findCapability(fn.config, 0x10) ? fn.config : fn.config.slice(0, 256)
+  const qemu = personality === 'qemu'
   return new RecordedFunction({
     name: `${isBridge(fn.config) ? 'bridge ' : ''}${id}`,
     config,
+    ...(qemu ? { writable: qemuWritable(config, fn.bars) } : {}),
     bars: fn.bars,
-    registers,
+    registers: [...(KNOWN_REGISTERS[id] ?? []), ...(qemu ? romOf(fn) : [])],
   })
+}
+
+/**
+ * QEMU gives a function a ROM BAR only for a ROM file, and puts the function's ids into it (hw/pci/pci.c pci_add_option_rom,
+ * pci_patch_ids). What else the file holds was not recorded.
+ */
+function romOf(fn: DescribedFunction): readonly RecordedRegister[] {
+  const rom = fn.bars.find((bar) => bar.space === 'rom')
+  if (!rom) return []
+  const head = ROM_HEADS[idOf(fn)]
+  const classCode = u16(fn.config, 0x09) | ((fn.config[0x0b] as number) << 16)
+  const bytes = optionRom({
+    vendor: u16(fn.config, 0),
+    device: u16(fn.config, 2),
+    classCode,
+    ...(head ? { head } : {}),
+  })
+  return [{ bar: rom.index, offset: 0, bytes }]
 }
 
 /**
@@ -96,7 +128,7 @@ function functionsPlugin(description: MachineDescription, options: RecordedOptio
       const clock = host.get(Clock)
       for (const { segment, bus } of rootBuses(description)) pci.addRootBus(segment, bus)
       for (const fn of description.functions.toSorted(bridgesFirst(description))) {
-        const model = options.model?.(nameOfFunction(fn), fn) ?? recordedModel(fn, clock)
+        const model = options.model?.(nameOfFunction(fn), fn) ?? recordedModel(fn, clock, options.personality)
         placeOne(pci, model, fn, description.name)
       }
     },
