@@ -1,13 +1,9 @@
-/** Interval stores to compare with: sorted-btree, and a plain sorted array where that package is not installed. */
-const Tree = await import('sorted-btree').then(
-  (module) => module.default.default ?? module.default,
-  () => undefined,
-)
+/** An ordered map to compare with: sorted-btree, by first address; values carry the last one. Addresses are numbers. */
+import sortedBtree from 'sorted-btree'
 
-/** A B-tree by first address; values carry the last one. */
-class TreeMap {
+export class BaselineMap {
   static label = 'sorted-btree'
-  #tree = new Tree()
+  #tree = new sortedBtree.default()
 
   insert(first, last, value) {
     return this.#tree.setIfNotPresent(first, { last, value })
@@ -20,40 +16,3 @@ class TreeMap {
     return this.#tree.delete(first)
   }
 }
-
-/** Sorted arrays, moved on each change. */
-class FlatMap {
-  static label = 'sorted array'
-  #firsts = []
-  #entries = []
-
-  insert(first, last, value) {
-    const at = this.#above(first)
-    this.#firsts.splice(at, 0, first)
-    this.#entries.splice(at, 0, { last, value })
-    return true
-  }
-  find(address) {
-    const entry = this.#entries[this.#above(address) - 1]
-    return entry && entry.last >= address ? entry.value : undefined
-  }
-  remove(first) {
-    const at = this.#above(first) - 1
-    this.#firsts.splice(at, 1)
-    this.#entries.splice(at, 1)
-    return true
-  }
-  #above(address) {
-    let from = 0
-    let to = this.#firsts.length
-    while (from < to) {
-      const mid = (from + to) >>> 1
-      if (this.#firsts[mid] <= address) from = mid + 1
-      else to = mid
-    }
-    return from
-  }
-}
-
-/** What is at hand. `insert`, `find`, `remove` take addresses as numbers. */
-export const BaselineMap = Tree ? TreeMap : FlatMap

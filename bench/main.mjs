@@ -4,12 +4,19 @@ import { fileURLToPath } from 'node:url'
 import { calibration } from './measure.mjs'
 import { printTable } from './table.mjs'
 
-const FILES = { translate: ['1', '2'], dma: ['3', '4', '5'], mapping: ['6'], host: ['10'] }
+const FILES = {
+  translate: ['1', '2'],
+  dma: ['3', '4', '5'],
+  mapping: ['6'],
+  areas: ['7'],
+  ioctl: ['8'],
+  host: ['10'],
+}
 const ROWS = fileURLToPath(new URL('rows.mjs', import.meta.url))
 
 /** The rows of one file, from a process of its own: no row inherits the heap or the optimized code of another. */
 function measured(name) {
-  const { status, stdout } = spawnSync(process.execPath, [ROWS, name], {
+  const { status, stdout } = spawnSync(process.execPath, [...process.execArgv, ROWS, name], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   })

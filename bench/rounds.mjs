@@ -1,5 +1,5 @@
 /** Rounds of which each measures several things at once: for operations that cannot be repeated alone, as map and unmap. */
-const WARM_UP_MS = 600
+const WARM_UP_MS = 1000
 const ROUNDS = 41
 
 const now = () => Number(process.hrtime.bigint())
