@@ -3,9 +3,7 @@
  * attached, and the look-up of an address. Random order. Beside it the same changes in a general ordered map.
  */
 import { createHost, IommuGroups, Processes } from '@ioasis/core'
-import { IommufdContext } from '../packages/iommufd/dist/context.js'
-import { Ioas, mapUser, unmap } from '../packages/iommufd/dist/ioas.js'
-import { MAP_FLAG } from '@ioasis/iommufd'
+import { Ioas, IommufdContext, MAP_FLAG, mapUser, unmap } from '@ioasis/iommufd'
 import { BaselineMap } from './baseline-map.mjs'
 import { keep, spread } from './measure.mjs'
 import { measureRounds, timed } from './rounds.mjs'

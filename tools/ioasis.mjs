@@ -10,4 +10,5 @@ const step = (args, options) => {
 install()
 // what the compiler has to say is not the command's output
 step([at('node_modules/typescript/bin/tsc'), '-b', at('packages/cli/tsconfig.build.json')], { stdio: ['ignore', 2, 2] })
+step([at('tools/bundle.mjs')], { stdio: ['ignore', 2, 2] })
 step([at('packages/cli/dist/main.js'), ...process.argv.slice(2)], { cwd: process.env.INIT_CWD ?? process.cwd() })
