@@ -63,6 +63,8 @@ async function bundle(name) {
     oxc: { decorator: { legacy: true } },
     // Not Vite's library mode, which rewrites `new URL(..., import.meta.url)`; a worker, because core runs without Node.
     ssr: { noExternal: true, target: 'webworker' },
+    // Vite knows no environment in a worker and would put an empty one in its place; the command reads the real one.
+    define: { 'process.env': 'process.env' },
     build: {
       ssr: true,
       outDir: dist,
