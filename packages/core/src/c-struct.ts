@@ -252,6 +252,12 @@ function getterOf(member: Member<unknown>, offset: number): (this: DecodedStruct
       return (this.$words[(this.$base >>> 2) + index] as number) >>> 0
     }
   }
+  if (member.read === u64.read) {
+    return function () {
+      const at = (this.$base >>> 2) + index
+      return join(this.$words[at + 1] as number, this.$words[at] as number)
+    }
+  }
   return function () {
     return member.read(this.$words, this.$base + offset, this as unknown as Whole)
   }
@@ -260,17 +266,18 @@ function getterOf(member: Member<unknown>, offset: number): (this: DecodedStruct
 /** The first `count` little-endian words; bytes beyond the end are zero. */
 function wordsOf(from: Uint8Array, count: number): Words {
   if (from.length < count * 4) return wordsOf(padded(from, count * 4), count)
+  if (count === 10) return tenWords(from)
   const words: number[] = []
-  for (let at = 0; at < count * 4; at += 4) {
-    words.push(
-      (from[at] as number) |
-        ((from[at + 1] as number) << 8) |
-        ((from[at + 2] as number) << 16) |
-        ((from[at + 3] as number) << 24),
-    )
-  }
+  for (let at = 0; at < count * 4; at += 4) words.push(wordAt(from, at))
   return words
 }
+/** As many as IOMMU_IOAS_MAP passes: a literal takes half the time of an array that grows. */
+function tenWords(b: Uint8Array): Words {
+  const w = wordAt
+  return [w(b, 0), w(b, 4), w(b, 8), w(b, 12), w(b, 16), w(b, 20), w(b, 24), w(b, 28), w(b, 32), w(b, 36)]
+}
+const wordAt = (b: Uint8Array, at: number): number =>
+  (b[at] as number) | ((b[at + 1] as number) << 8) | ((b[at + 2] as number) << 16) | ((b[at + 3] as number) << 24)
 function padded(from: Uint8Array, size: number): Uint8Array {
   const whole = new Uint8Array(size)
   whole.set(from)

@@ -22,14 +22,12 @@ export interface Interval<V> {
 
 class Leaf<V> {
   n = 0
-  /** hi, lo of each first address, flipped. */
-  readonly firsts: Int32Array = new Int32Array(2 * LEAF)
-  /** hi, lo of each last address, flipped, and the index of the value. Behind the n-th: the indexes that are free. */
-  readonly rests: Int32Array = new Int32Array(3 * LEAF)
+  /** Five for each: hi, lo of the first and of the last address, flipped, and the index of the value; behind the n-th the free indexes. */
+  readonly words: Int32Array = new Int32Array(5 * LEAF)
   readonly values: (V | undefined)[] = []
 
   constructor() {
-    for (let i = 0; i < LEAF; i++) this.rests[3 * i + 2] = i
+    for (let i = 0; i < LEAF; i++) this.words[5 * i + 4] = i
   }
 }
 
@@ -144,9 +142,9 @@ export class IntervalMap<V> {
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
     const i = this.#index
     if (i < 0) return undefined
-    const lastHi = leaf.rests[3 * i] as number
-    if (lastHi < h || (lastHi === h && (leaf.rests[3 * i + 1] as number) < l)) return undefined
-    return leaf.values[leaf.rests[3 * i + 2] as number]
+    const lastHi = leaf.words[5 * i + 2] as number
+    if (lastHi < h || (lastHi === h && (leaf.words[5 * i + 3] as number) < l)) return undefined
+    return leaf.values[leaf.words[5 * i + 4] as number]
   }
   /** As `remove`. */
   removeWords(firstHi: number, firstLo: number): V | undefined {
@@ -155,7 +153,7 @@ export class IntervalMap<V> {
     this.#locate(h, l)
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
     const i = this.#index
-    if (i < 0 || leaf.firsts[2 * i] !== h || leaf.firsts[2 * i + 1] !== l) return undefined
+    if (i < 0 || leaf.words[5 * i] !== h || leaf.words[5 * i + 1] !== l) return undefined
     const value = take(leaf, i)
     this.#size--
     if (leaf.n < LEAF / 4) this.#thin(this.#leaf, leaf)
@@ -168,8 +166,8 @@ export class IntervalMap<V> {
     this.#locate(h, l)
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
     if (this.#index >= 0) {
-      const lastHi = leaf.rests[3 * this.#index] as number
-      if (lastHi > h || (lastHi === h && (leaf.rests[3 * this.#index + 1] as number) >= l)) return true
+      const lastHi = leaf.words[5 * this.#index + 2] as number
+      if (lastHi > h || (lastHi === h && (leaf.words[5 * this.#index + 3] as number) >= l)) return true
     }
     return this.next()
   }
@@ -185,21 +183,21 @@ export class IntervalMap<V> {
   }
   /** Words of the interval under the cursor. */
   get firstHi(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).firsts[2 * this.#index] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).words[5 * this.#index] as number) ^ FLIP
   }
   get firstLo(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).firsts[2 * this.#index + 1] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).words[5 * this.#index + 1] as number) ^ FLIP
   }
   get lastHi(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).rests[3 * this.#index] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).words[5 * this.#index + 2] as number) ^ FLIP
   }
   get lastLo(): number {
-    return ((this.#leaves[this.#leaf] as Leaf<V>).rests[3 * this.#index + 1] as number) ^ FLIP
+    return ((this.#leaves[this.#leaf] as Leaf<V>).words[5 * this.#index + 3] as number) ^ FLIP
   }
   /** Value of the interval under the cursor. */
   get value(): V {
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
-    return leaf.values[leaf.rests[3 * this.#index + 2] as number] as V
+    return leaf.values[leaf.words[5 * this.#index + 4] as number] as V
   }
 
   #here(): Interval<V> {
@@ -218,21 +216,22 @@ export class IntervalMap<V> {
     }
     this.#leaf = this.#leafAt(h, l)
     const leaf = this.#leaves[this.#leaf] as Leaf<V>
-    this.#index = below(leaf.firsts, leaf.n, h, l)
+    this.#index = below(leaf.words, leaf.n, h, l)
   }
-  /** The last leaf that begins at or below an address. */
+  /**
+   * The last leaf that begins at or below an address. Without a branch, because the CPU guesses every second one wrong; within a
+   * leaf branches are better: it reads ahead along the one it guesses, and a leaf is often not in its cache.
+   */
   #leafAt(h: number, l: number): number {
     const dirHi = this.#dirHi
     const dirLo = this.#dirLo
-    let from = 1
-    let to = this.#leaves.length
-    while (from < to) {
-      const mid = (from + to) >>> 1
-      const mh = dirHi[mid] as number
-      if (mh < h || (mh === h && (dirLo[mid] as number) <= l)) from = mid + 1
-      else to = mid
+    let at = 0
+    for (let left = this.#leaves.length - 1; left > 0;) {
+      const half = (left + 1) >>> 1
+      at += half & -isAtOrBelow(dirHi[at + half] as number, dirLo[at + half] as number, h, l)
+      left -= half
     }
-    return from - 1
+    return at
   }
   /** Whether the interval before the place (i) or the one behind it overlaps the new one. */
   #blocked(b: number, leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number): boolean {
@@ -242,11 +241,11 @@ export class IntervalMap<V> {
       before = this.#leaves[--left] as Leaf<V>
       at = before.n - 1
     }
-    if (at >= 0 && !isBelow(before.rests, at, fh, fl)) return true
+    if (at >= 0 && !isBelow(before.words, at, fh, fl)) return true
     let behind: Leaf<V> | undefined = leaf
     let next = i + 1
     for (let right = b; behind && next >= behind.n; next = 0) behind = this.#leaves[++right]
-    return behind !== undefined && !isAbove(behind.firsts, next, lh, ll)
+    return behind !== undefined && !isAbove(behind.words, next, lh, ll)
   }
   /** Splits a full leaf; appending leaves it nearly full. @returns intervals that stay in it */
   #divide(b: number, leaf: Leaf<V>, place: number): number {
@@ -260,8 +259,8 @@ export class IntervalMap<V> {
     }
     this.#dirHi.copyWithin(b + 2, b + 1, count)
     this.#dirLo.copyWithin(b + 2, b + 1, count)
-    this.#dirHi[b + 1] = right.firsts[0] as number
-    this.#dirLo[b + 1] = right.firsts[1] as number
+    this.#dirHi[b + 1] = right.words[0] as number
+    this.#dirLo[b + 1] = right.words[1] as number
     this.#leaves.splice(b + 1, 0, right)
     return kept
   }
@@ -281,70 +280,68 @@ export class IntervalMap<V> {
 }
 
 /** The last of n first addresses that lies at or below an address; -1: none. */
-function below(firsts: Int32Array, n: number, h: number, l: number): number {
+function below(words: Int32Array, n: number, h: number, l: number): number {
   let from = 0
   let to = n
   while (from < to) {
     const mid = (from + to) >>> 1
-    const mh = firsts[2 * mid] as number
-    if (mh < h || (mh === h && (firsts[2 * mid + 1] as number) <= l)) from = mid + 1
+    const mh = words[5 * mid] as number
+    if (mh < h || (mh === h && (words[5 * mid + 1] as number) <= l)) from = mid + 1
     else to = mid
   }
   return from - 1
 }
-function isBelow(rests: Int32Array, i: number, h: number, l: number): boolean {
-  const wh = rests[3 * i] as number
-  return wh < h || (wh === h && (rests[3 * i + 1] as number) < l)
+/** 1 when (mh, ml) lies at or below (h, l), else 0. */
+function isAtOrBelow(mh: number, ml: number, h: number, l: number): number {
+  return Number(mh < h) | (Number(mh === h) & Number(ml <= l))
 }
-function isAbove(firsts: Int32Array, i: number, h: number, l: number): boolean {
-  const wh = firsts[2 * i] as number
-  return wh > h || (wh === h && (firsts[2 * i + 1] as number) > l)
+function isBelow(words: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = words[5 * i + 2] as number
+  return wh < h || (wh === h && (words[5 * i + 3] as number) < l)
+}
+function isAbove(words: Int32Array, i: number, h: number, l: number): boolean {
+  const wh = words[5 * i] as number
+  return wh > h || (wh === h && (words[5 * i + 1] as number) > l)
 }
 /** Whether an address lies behind where interval i begins, and before the next one of the leaf. */
-const isBetween = ({ firsts, n }: Leaf<unknown>, i: number, h: number, l: number): boolean =>
-  i >= 0 && i + 1 < n && !isAbove(firsts, i, h, l) && isAbove(firsts, i + 1, h, l)
+const isBetween = ({ words, n }: Leaf<unknown>, i: number, h: number, l: number): boolean =>
+  i >= 0 && i + 1 < n && !isAbove(words, i, h, l) && isAbove(words, i + 1, h, l)
 function put<V>(leaf: Leaf<V>, i: number, fh: number, fl: number, lh: number, ll: number, value: V | undefined): void {
-  const { firsts, rests } = leaf
+  const { words } = leaf
   const n = leaf.n++
-  const free = rests[3 * n + 2] as number
-  if (i < n) {
-    firsts.copyWithin(2 * i + 2, 2 * i, 2 * n)
-    rests.copyWithin(3 * i + 3, 3 * i, 3 * n)
-  }
-  firsts[2 * i] = fh
-  firsts[2 * i + 1] = fl
-  rests[3 * i] = lh
-  rests[3 * i + 1] = ll
-  rests[3 * i + 2] = free
+  const free = words[5 * n + 4] as number
+  if (i < n) words.copyWithin(5 * i + 5, 5 * i, 5 * n)
+  words[5 * i] = fh
+  words[5 * i + 1] = fl
+  words[5 * i + 2] = lh
+  words[5 * i + 3] = ll
+  words[5 * i + 4] = free
   leaf.values[free] = value
 }
 function take<V>(leaf: Leaf<V>, i: number): V | undefined {
-  const { firsts, rests, values } = leaf
+  const { words, values } = leaf
   const n = --leaf.n
-  const free = rests[3 * i + 2] as number
+  const free = words[5 * i + 4] as number
   const value = values[free]
   values[free] = undefined
-  if (i < n) {
-    firsts.copyWithin(2 * i, 2 * i + 2, 2 * n + 2)
-    rests.copyWithin(3 * i, 3 * i + 3, 3 * n + 3)
-  }
-  rests[3 * n + 2] = free
+  if (i < n) words.copyWithin(5 * i, 5 * i + 5, 5 * n + 5)
+  words[5 * n + 4] = free
   return value
 }
 /** Moves intervals from the i-th on behind those of another leaf. */
 function moveEnd<V>(from: Leaf<V>, i: number, to: Leaf<V>): void {
-  const { firsts, rests, values } = from
+  const { words, values } = from
   for (let k = i; k < from.n; k++) {
-    const at = rests[3 * k + 2] as number
-    const value = values[at]
+    const w = 5 * k
+    const at = words[w + 4] as number
     put(
       to,
       to.n,
-      firsts[2 * k] as number,
-      firsts[2 * k + 1] as number,
-      rests[3 * k] as number,
-      rests[3 * k + 1] as number,
-      value,
+      words[w] as number,
+      words[w + 1] as number,
+      words[w + 2] as number,
+      words[w + 3] as number,
+      values[at],
     )
     values[at] = undefined
   }

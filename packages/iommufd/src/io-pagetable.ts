@@ -61,8 +61,7 @@ export class IoPageTable {
    * @throws UapiError in the order Linux checks; nothing has changed then
    */
   map(slices: readonly Slice[], bytes: bigint, iova: Iova | undefined, rights: number): Iova {
-    if (bytes === 0n || (this.iovas.alignment > 1 && bytes % BigInt(this.iovas.alignment) !== 0n))
-      refuse('EINVAL', { bytes })
+    if (bytes === 0n || !this.iovas.isAligned(bytes)) refuse('EINVAL', { bytes })
     const at = iova ?? this.iovas.place(slices[0] as Slice, bytes)
     if (iova !== undefined) this.iovas.check(iova, bytes)
     const placed: Placed[] | undefined = this.domains.length > 0 ? [] : undefined

@@ -62,9 +62,14 @@ export class IovaSpace {
     if (at === this.#full) this.#full = at + bytes
     return at
   }
+  /** Whether an address or a length is a multiple of the alignment. */
+  isAligned(value: bigint): boolean {
+    split(value)
+    return (loWord() & (this.alignment - 1)) === 0
+  }
   /** Whether an area may be at a place the caller chose. @throws UapiError EINVAL, EOVERFLOW, EEXIST */
   check(iova: Iova, bytes: bigint): void {
-    if (this.alignment > 1 && iova % BigInt(this.alignment) !== 0n) refuse('EINVAL', { iova })
+    if (!this.isAligned(iova)) refuse('EINVAL', { iova })
     const last = iova + bytes - 1n
     if (last > U64_MAX) refuse('EOVERFLOW', { iova, bytes })
     if (this.reserved.touches(iova, last)) refuse('EINVAL', { iova, bytes })

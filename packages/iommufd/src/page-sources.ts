@@ -23,7 +23,10 @@ export interface PagesOptions {
 
 /** @throws UapiError EINVAL for no bytes, or nearly all there are */
 function checkBytes(bytes: bigint, pageBytes: number): void {
-  if (bytes === 0n || bytes > U64_MAX - BigInt(pageBytes)) throw new UapiError('EINVAL', 'iommufd pages', { bytes })
+  // First against what is cheap to compare with.
+  const isLarge = bytes > 0x7fff_ffff_ffff_ffffn
+  if (bytes === 0n || (isLarge && bytes > U64_MAX - BigInt(pageBytes)))
+    throw new UapiError('EINVAL', 'iommufd pages', { bytes })
 }
 
 /** Memory of a process at an address; looked up when it is pinned, not before. */

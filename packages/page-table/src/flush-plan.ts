@@ -1,5 +1,5 @@
 /** From what was unmapped to an address-mask invalidation, as VT-d's queue and register interface take it. */
-import { type FlushGather, hiWord, type Iova, loWord, split } from '@ioasis/core'
+import { type FlushGather, hiWord, type Iova, join, loWord, split } from '@ioasis/core'
 
 /** What a unit can do, out of its capability register. */
 export interface AddressMaskLimits {
@@ -27,14 +27,18 @@ const PAGE_SHIFT = 12
  */
 export function flushPlan(gather: FlushGather, limits: AddressMaskLimits): readonly AddressMask[] | 'domain' {
   if (gather.first > gather.last) return []
-  const order = Math.max(0, bitsThatDiffer(gather.first, gather.last) - PAGE_SHIFT)
+  split(gather.last)
+  const lastHi = hiWord()
+  const lastLo = loWord()
+  split(gather.first)
+  const hi = hiWord()
+  const lo = loWord()
+  const width = Math.max(PAGE_SHIFT, bitsThatDiffer(hi ^ lastHi, lo ^ lastLo))
+  const order = width - PAGE_SHIFT
   if (!limits.pageSelective || order > limits.maxMask) return 'domain'
-  const shift = BigInt(order + PAGE_SHIFT)
-  return [{ iova: (gather.first >> shift) << shift, order }]
+  const iova = width < 32 ? join(hi, lo & (-1 << width)) : join(width < 64 ? hi & (-1 << (width - 32)) : 0, 0)
+  return [{ iova, order }]
 }
 
-/** Width of the part in which two addresses are not equal. */
-function bitsThatDiffer(first: Iova, last: Iova): number {
-  split(first ^ last)
-  return hiWord() === 0 ? 32 - Math.clz32(loWord()) : 64 - Math.clz32(hiWord())
-}
+/** Width of the part in which two addresses are not equal, from their difference. */
+const bitsThatDiffer = (hi: number, lo: number): number => (hi === 0 ? 32 - Math.clz32(lo) : 64 - Math.clz32(hi))

@@ -176,7 +176,7 @@ export interface FlushGather {
   readonly tables: Hpa[]
 }
 /** An empty gather. */
-export const flushGather = (): FlushGather => ({ first: (1n << 64n) - 1n, last: 0n, granule: 0, tables: [] })
+export const flushGather = (): FlushGather => ({ first: 0xffff_ffff_ffff_ffffn, last: 0n, granule: 0, tables: [] })
 
 /** POWER: windows of TCEs in place of paging domains. A window is set up before it is used; entries are put one by one. */
 export interface DmaWindows {

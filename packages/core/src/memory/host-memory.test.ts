@@ -187,6 +187,27 @@ describe('registers', () => {
     readOf(memory, 0x1000, 0x10)
     expect(old.accesses).toEqual(['load 0 4', 'load 8 8'])
   })
+  test('take one aligned access as it is, cut to its size; what no window holds alone is refused', () => {
+    const memory = new HostMemory()
+    memory.addRam(0, MiB)
+    const window = new Recorder()
+    memory.addMmio(0x1004, 0x20, window)
+    memory.addMmio(0x1010, 2, new Recorder(), 'new')
+    expect(memory.storeRegister(0x1004, 4, -1n)).toBe(true)
+    expect(memory.loadRegister(0x100c, 2)).toBe(8n)
+    expect(window.accesses).toEqual(['store 0 4 ffffffff', 'load 8 2'])
+    const others: [number, AccessSize][] = [
+      [0x0, 4],
+      [0x1000, 8],
+      [0x1008, 8],
+      [0x100c, 8],
+      [0x1020, 8],
+      [MiB, 4],
+    ]
+    expect(others.filter(([hpa, size]) => memory.storeRegister(hpa, size, 0n))).toEqual([])
+    expect(others.filter(([hpa, size]) => memory.loadRegister(hpa, size) !== undefined)).toEqual([])
+    expect(window.accesses).toHaveLength(2)
+  })
   test('are not memory; a range that only touches them is not either', () => {
     const memory = new HostMemory()
     memory.addRam(0, MiB)

@@ -91,12 +91,8 @@ export class HostMemory {
   }
   /** Whether all of [hpa, hpa + bytes) is RAM of one region (with a backing or without) and no registers lie over it. */
   isMemory(hpa: Hpa, bytes: number): boolean {
-    const last = hpa + bytes - 1
-    for (const r of this.#regions) {
-      if (last < r.first || hpa > r.last) continue
-      return !r.window && hpa >= r.first && last <= r.last
-    }
-    return false
+    const region = this.#holder(hpa, bytes)
+    return region !== undefined && !region.window
   }
   /** Whether anything was ever written to the RAM of a chunk; else it reads as zeros. */
   isTouched(index: number): boolean {
@@ -154,6 +150,20 @@ export class HostMemory {
     })
   }
 
+  /** One aligned load of registers. @returns undefined when no window answers, or none alone: use `read` */
+  loadRegister(hpa: Hpa, size: AccessSize): bigint | undefined {
+    const region = this.#holder(hpa, size)
+    if (!region?.window || (hpa - region.first) % size !== 0) return undefined
+    return BigInt.asUintN(size * 8, region.window.load(hpa - region.first, size))
+  }
+  /** One aligned store to registers. @returns false when no window answers, or none alone: use `write` */
+  storeRegister(hpa: Hpa, size: AccessSize, value: bigint): boolean {
+    const region = this.#holder(hpa, size)
+    if (!region?.window || (hpa - region.first) % size !== 0) return false
+    region.window.store(hpa - region.first, size, BigInt.asUintN(size * 8, value))
+    return true
+  }
+
   /**
    * Reads one aligned 64-bit entry into `entryLo` and `entryHi`: the slow path of every hardware walk.
    * @param snooped whether the reader sees dirty lines of the CPUs (VT-d: ECAP.C)
@@ -209,6 +219,15 @@ export class HostMemory {
   }
   #at(hpa: Hpa): Region | undefined {
     for (const r of this.#regions) if (hpa >= r.first && hpa <= r.last) return r
+    return undefined
+  }
+  /** What answers at all of [hpa, hpa + bytes), if it is one region. */
+  #holder(hpa: Hpa, bytes: number): Region | undefined {
+    const last = hpa + bytes - 1
+    for (const r of this.#regions) {
+      if (last < r.first || hpa > r.last) continue
+      return hpa >= r.first && last <= r.last ? r : undefined
+    }
     return undefined
   }
   /** Splits [hpa, hpa + length) where the region or the chunk changes; stops at the first piece that is not done whole. */

@@ -93,10 +93,21 @@ class PlainCpu extends BaseCpu {
     else for (let i = 0; i < bytes; i++) chunk[at + i] = from[i] as number
     return bytes
   }
+  override load(hpa: Hpa, size: Size): bigint {
+    const low = hpaLo(hpa)
+    const words = this.#words(low, hpaHi(hpa))
+    if (!words) return this.#memory.loadRegister(hpa, size) ?? super.load(hpa, size)
+    return size === 4 ? BigInt((words[(low & CHUNK_MASK) >>> 2] as number) >>> 0) : super.load(hpa, size)
+  }
+  override store(hpa: Hpa, size: Size, value: bigint): void {
+    const low = hpaLo(hpa)
+    const words = this.#words(low, hpaHi(hpa))
+    if (words && size === 4) words[(low & CHUNK_MASK) >>> 2] = Number(BigInt.asIntN(32, value))
+    else if (words || !this.#memory.storeRegister(hpa, size, value)) super.store(hpa, size, value)
+  }
   override loadWords(hpa: Hpa): void {
     const low = hpaLo(hpa)
-    const index = chunkIndex(hpaHi(hpa), low)
-    const words = index < this.words.length ? this.words[index] : undefined
+    const words = this.#words(low, hpaHi(hpa))
     if (!words) return super.loadWords(hpa)
     const at = (low & CHUNK_MASK) >>> 2
     this.lo = words[at] as number
@@ -104,8 +115,7 @@ class PlainCpu extends BaseCpu {
   }
   override storeWords(hpa: Hpa, lo: number, hi: number): void {
     const low = hpaLo(hpa)
-    const index = chunkIndex(hpaHi(hpa), low)
-    const words = index < this.words.length ? this.words[index] : undefined
+    const words = this.#words(low, hpaHi(hpa))
     if (!words) return super.storeWords(hpa, lo, hi)
     const at = (low & CHUNK_MASK) >>> 2
     words[at] = lo
@@ -113,6 +123,10 @@ class PlainCpu extends BaseCpu {
   }
   clflush(): void {}
   wbinvd(): void {}
+  #words(low: number, high: number): Int32Array | undefined {
+    const index = chunkIndex(high, low)
+    return index < this.words.length ? this.words[index] : undefined
+  }
   #view(index: number): Uint8Array | undefined {
     return index < this.#bytes.length ? this.#bytes[index] : undefined
   }

@@ -4,6 +4,9 @@ import type { Frames } from './frames.ts'
 import { PageIndex } from './page-index.ts'
 import { NO_PAGE, type PageObject, ZERO_PAGE } from './page-object.ts'
 
+/** Pages into its block. Most blocks are one page, and `%` on doubles takes as long as a small copy. */
+const withinBlock = (index: number, blockPages: number): number => (blockPages === 1 ? 0 : index % blockPages)
+
 /** How memory is made. */
 export interface MemoryOptions {
   /** Default `memfd`. */
@@ -48,13 +51,13 @@ export class SharedPages implements PageObject {
   }
   peek(index: number): Hpa {
     if (index * this.#frames.pageBytes >= this.#bytes) return NO_PAGE
-    const within = index % this.blockPages
+    const within = withinBlock(index, this.blockPages)
     const block = this.#blocks.get((index - within) / this.blockPages)
     return block === 0 ? ZERO_PAGE : block + within * this.#frames.pageBytes
   }
   fault(index: number): Hpa {
     if (index * this.#frames.pageBytes >= this.#bytes) return NO_PAGE
-    const within = index % this.blockPages
+    const within = withinBlock(index, this.blockPages)
     const at = (index - within) / this.blockPages
     let block = this.#blocks.get(at)
     if (block === 0) {
@@ -108,13 +111,13 @@ export class PrivatePages implements PageObject {
   }
 
   peek(index: number): Hpa {
-    const within = index % this.blockPages
+    const within = withinBlock(index, this.blockPages)
     const block = this.#blocks.get((index - within) / this.blockPages)
     if (block !== 0) return block + within * this.#frames.pageBytes
     return this.#base ? this.#base.object.peek(this.#base.firstPage + index) : ZERO_PAGE
   }
   fault(index: number): Hpa {
-    const within = index % this.blockPages
+    const within = withinBlock(index, this.blockPages)
     const at = (index - within) / this.blockPages
     const block = this.#own(at)
     return block === NO_PAGE ? NO_PAGE : block + within * this.#frames.pageBytes

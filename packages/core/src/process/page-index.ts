@@ -1,8 +1,8 @@
 /** Index to host page, for objects of any size of which few pages exist. */
 import type { Hpa } from '../address.ts'
 
-const SHIFT = 9
-const MASK = (1 << SHIFT) - 1
+/** Pages of a block, less one. A literal where each copy passes. */
+const MASK = 511
 
 /** Sparse array of host pages; 0 stands for none. */
 export class PageIndex {
@@ -12,8 +12,9 @@ export class PageIndex {
 
   /** The page at `index`, 0 for none. */
   get(index: number): Hpa {
-    const key = Math.floor(index / (MASK + 1))
-    return this.#block(key)?.[index & MASK] ?? 0
+    const key = Math.floor(index / 512)
+    const block = key === this.#lastKey ? this.#last : this.#block(key)
+    return block ? (block[index & 511] as number) : 0
   }
   set(index: number, hpa: Hpa): void {
     const key = Math.floor(index / (MASK + 1))
@@ -38,7 +39,6 @@ export class PageIndex {
     }
   }
   #block(key: number): Float64Array | undefined {
-    if (key === this.#lastKey) return this.#last
     const block = this.#blocks.get(key)
     if (block) {
       this.#lastKey = key

@@ -7,12 +7,12 @@ import type { Vma, VmaList } from './vma.ts'
 
 /** @returns bytes read; fewer than asked: the next one is not mapped readable, or its memory failed */
 export function copyFromUser(vmas: VmaList, frames: Frames, address: number, into: Uint8Array): number {
-  return byMapping(vmas, frames, address, into, readPiece)
+  return byMapping(vmas, frames, address, into, false)
 }
 
 /** @returns bytes written; fewer than given: the next one is not mapped writable, or its memory failed */
 export function copyToUser(vmas: VmaList, frames: Frames, address: number, from: Uint8Array): number {
-  return byMapping(vmas, frames, address, from, writePiece)
+  return byMapping(vmas, frames, address, from, true)
 }
 
 function readPiece(vma: Vma, frames: Frames, at: number, part: Uint8Array): number {
@@ -36,10 +36,8 @@ function writePiece(vma: Vma, frames: Frames, at: number, part: Uint8Array): num
   return page === NO_PAGE ? 0 : frames.cpu.write(page + within, part)
 }
 
-type Piece = (vma: Vma, frames: Frames, at: number, part: Uint8Array) => number
-
 /** Splits a range at pages and mappings; stops at the first piece that is not done whole. */
-function byMapping(vmas: VmaList, frames: Frames, address: number, bytes: Uint8Array, piece: Piece): number {
+function byMapping(vmas: VmaList, frames: Frames, address: number, bytes: Uint8Array, write: boolean): number {
   const length = bytes.length
   const { pageBytes, pageMask } = frames
   let done = 0
@@ -48,7 +46,8 @@ function byMapping(vmas: VmaList, frames: Frames, address: number, bytes: Uint8A
     const vma = vmas.at(at)
     if (!vma) break
     const n = Math.min(length - done, pageBytes - (at & pageMask))
-    const got = piece(vma, frames, at, n === length ? bytes : bytes.subarray(done, done + n))
+    const part = n === length ? bytes : bytes.subarray(done, done + n)
+    const got = write ? writePiece(vma, frames, at, part) : readPiece(vma, frames, at, part)
     done += got
     if (got < n) break
   }

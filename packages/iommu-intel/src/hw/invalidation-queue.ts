@@ -4,7 +4,7 @@
  * Descriptors run in order. One that is illegal, or that cannot be read, stops the queue: IQH stays on it, FSTS.IQE is set,
  * the fault event is sent; the queue goes on at the first write to IQT after software cleared IQE.
  */
-import { bitsOf, get, type HostMemory, hpaOf, put } from '@ioasis/core'
+import { bitsOf, CHUNK_MASK, chunkIndex, get, type HostMemory, hpaOf, put } from '@ioasis/core'
 import { CONTEXT_INV, DESCRIPTOR, DESCRIPTOR_TYPE, IOTLB_INV, RESERVED, WAIT } from '../spec/invalidation-descriptor.ts'
 import { FSTS, GRANULARITY, ICS, IQA, IQ_OFFSET_MASK, IQEI, IVA } from '../spec/registers.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -126,22 +126,37 @@ export class InvalidationQueue {
     this.#parts.faults.queueError(IQE)
   }
 
+  /** Reads the descriptor at the head; it is aligned to its size, so it lies in one chunk. */
   #fetch(): boolean {
     const { memory } = this.#parts
+    const words = this.#words
     const lo = (this.#baseLo >>> 0) + this.#head
     const hi = this.#baseHi + (lo > 0xffff_ffff ? 1 : 0)
-    for (let i = 0; i < (this.#wide ? 4 : 2); i++) {
-      if (!memory.loadEntry(hi, (lo | 0) + i * 8, true)) return false
-      this.#words[i * 2] = memory.entryLo
-      this.#words[i * 2 + 1] = memory.entryHi
+    const view = this.#view(hi, lo | 0)
+    const count = this.#wide ? 8 : 4
+    if (view) {
+      const first = (lo & CHUNK_MASK) >>> 2
+      for (let i = 0; i < count; i++) words[i] = view[first + i] as number
+      return true
+    }
+    for (let i = 0; i < count; i += 2) {
+      if (!memory.loadEntry(hi, (lo | 0) + i * 4, true)) return false
+      words[i] = memory.entryLo
+      words[i + 1] = memory.entryHi
     }
     return true
+  }
+  /** Raw view of the memory at an address; undefined: take the slow path. */
+  #view(hi: number, lo: number): Int32Array | undefined {
+    const { words } = this.#parts.memory
+    const index = chunkIndex(hi, lo)
+    return index < words.length ? words[index] : undefined
   }
 
   /** Runs the descriptor in hand. @returns an `IQEI` value */
   #execute(): number {
-    const words = this.#words as unknown as readonly number[]
-    const [lo, hi] = words as [number, number]
+    const lo = this.#words[0] as number
+    const hi = this.#words[1] as number
     const type = get(DESCRIPTOR_TYPE.LOW, lo, hi) | (get(DESCRIPTOR_TYPE.HIGH, lo, hi) << 4)
     const { caps } = this.#parts
     this.#lastType = type
@@ -154,18 +169,9 @@ export class InvalidationQueue {
     return this.#dispatch(type, lo, hi)
   }
   #hasReserved([first, second]: readonly [readonly [number, number], readonly [number, number]]): boolean {
-    const [a, b, c, d, e, f, g, h] = this.#words as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ]
-    if (this.#wide && (e | f | g | h) !== 0) return true
-    return ((a & first[0]) | (b & first[1]) | (c & second[0]) | (d & second[1])) !== 0
+    const word = (i: number): number => this.#words[i] as number
+    if (this.#wide && (word(4) | word(5) | word(6) | word(7)) !== 0) return true
+    return ((word(0) & first[0]) | (word(1) & first[1]) | (word(2) & second[0]) | (word(3) & second[1])) !== 0
   }
   #dispatch(type: number, lo: number, hi: number): number {
     switch (type) {
@@ -218,9 +224,16 @@ export class InvalidationQueue {
     return OK
   }
   #writeStatus(data: number): boolean {
+    const lo = this.#words[2] as number
+    const hi = this.#words[3] as number
+    const view = this.#view(hi, lo)
+    if (view) {
+      view[(lo & CHUNK_MASK) >>> 2] = data
+      return true
+    }
     const { memory } = this.#parts
     status[0] = data
-    const hpa = hpaOf(this.#words[3] as number, this.#words[2] as number)
+    const hpa = hpaOf(hi, lo)
     return (memory.snoop ?? memory).write(hpa, statusBytes) === 4
   }
   /** Invalidation completion: one event until software clears IWC. */
