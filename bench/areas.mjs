@@ -32,8 +32,8 @@ function shuffled(n) {
   return order
 }
 
-/** The IOAS of a context and a caller, and its three operations by number of the area. */
-function makeIoas(n) {
+/** The IOAS of a context and a caller, and its three operations, each on an operand made by the number of the area. */
+function makeIoas() {
   const host = createHost({ machine: { ram: 2 ** 24 }, plugins: [] })
   const context = new IommufdContext({ groups: host.get(IommuGroups), pageBytes: 4096 }, 'user')
   const ioas = new Ioas(context)
@@ -98,7 +98,7 @@ function change(store, picks) {
 /** @param count operations of each kind per round: enough that what the other store left in the caches does not matter */
 function measured(n, count) {
   const order = shuffled(n)
-  const subject = makeIoas(n)
+  const subject = makeIoas()
   const baseline = makeBaseline()
   const bytes = fill(subject, order)
   const baseBytes = fill(baseline, order)
