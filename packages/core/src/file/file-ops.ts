@@ -1,5 +1,4 @@
 /** The contract of an open file: bytes in, bytes out, nothing blocks. */
-import type { Uva } from '../address.ts'
 import type { TrappedWindow } from '../memory/backing.ts'
 import { type Token, tokens } from '../plugin/token.ts'
 import type { PageObject } from '../process/page-object.ts'
@@ -72,9 +71,3 @@ export interface FileNode {
 }
 /** Nodes that are there from boot on. Those that come and go are added to `Files`. */
 export const FileNode: Token<FileNode> = tokens('FileNode')
-
-/** The uva range a file or device keeps a hold on, for messages and accounting. */
-export interface UserRange {
-  readonly first: Uva
-  readonly bytes: bigint
-}

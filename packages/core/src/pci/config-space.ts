@@ -1,5 +1,5 @@
 /** One function's configuration space: what reads give, what writes change, what a reset restores. */
-import { type CapabilityLink, capabilities, extendedCapabilities, setDword, setWord, word } from './capability-chain.ts'
+import { type CapabilityLink, capabilities, extendedCapabilities, setWord, word } from './capability-chain.ts'
 import type { Bar, FunctionModel } from './function.ts'
 import { msiLayout } from './capability-masks.ts'
 import { BRIDGE, CAP, EXPRESS, EXT_CAP, HEADER, MSI, MSIX, PM } from './header.ts'
@@ -166,11 +166,4 @@ export function barValue(bytes: Uint8Array, bar: Bar): number {
   const address = (low & (bar.space === 'io' ? ~0x3 : bar.space === 'rom' ? ~0x7ff : ~0xf)) >>> 0
   const high = bar.wide ? (word(bytes, at + 4) | (word(bytes, at + 6) << 16)) >>> 0 : 0
   return high * 2 ** 32 + address
-}
-/** Puts an address into a BAR's registers, as firmware does; the type bits stay. */
-export function setBarValue(bytes: Uint8Array, bar: Bar, address: number): void {
-  const at = barOffset(bar.index, isBridge(bytes))
-  const type = (bytes[at] as number) & (bar.space === 'rom' ? 1 : bar.space === 'io' ? 0x3 : 0xf)
-  setDword(bytes, at, ((address % 2 ** 32) + type) >>> 0)
-  if (bar.wide) setDword(bytes, at + 4, Math.floor(address / 2 ** 32))
 }

@@ -30,26 +30,6 @@ export const IOTLB_INV: { readonly G: Field; readonly DW: Field; readonly DR: Fi
   DR: field(7),
   DID: field(31, 16),
 }
-/** Device-TLB Invalidate: first word; in the second S [0], address [63:12]. */
-export const DEVICE_TLB_INV: {
-  readonly PFSID_LO: Field
-  readonly MIP: Field
-  readonly SID: Field
-  readonly PFSID_HI: Field
-} = {
-  PFSID_LO: field(15, 12),
-  /** Maximum Invalidations Pending. */
-  MIP: field(20, 16),
-  SID: field(47, 32),
-  PFSID_HI: field(63, 52),
-}
-/** Interrupt Entry Cache Invalidate. */
-export const IEC_INV: { readonly G: Field; readonly IM: Field; readonly IIDX: Field } = {
-  /** 0 global, 1 by index. */
-  G: field(4),
-  IM: field(31, 27),
-  IIDX: field(47, 32),
-}
 /** Invalidation Wait: first word; the second is the status address [63:2]. */
 export const WAIT: {
   readonly IF: Field
