@@ -96,6 +96,19 @@ describe('decode', () => {
     changing.fill(0)
     expect(map.size).toBe(0xd3d2_d1d0)
   })
+  test('reads a struct where it lies, and then sees what changes', () => {
+    const words = Int32Array.of(40, 6, 1, 0, 0x1000, 2, -1, -1, 0, 0)
+    const map = IoasMap.over(words)
+    expect([map.size, map.flags, map.user_va, map.length, map.word(8)]).toEqual([
+      40,
+      6,
+      0x2_0000_1000n,
+      2n ** 64n - 1n,
+      1,
+    ])
+    words[1] = 7
+    expect(map.flags).toBe(7)
+  })
   test('reads missing bytes as zero', () => {
     const map = IoasMap.decode(raw.subarray(0, 18))
     expect([map.reserved, map.user_va, map.iova]).toEqual([0xdfde_dddc, 0xe1e0n, 0n])

@@ -8,7 +8,7 @@
 import { join } from './address.ts'
 
 /** Words of a decoded struct, int32, in the order they lie in memory. */
-export type Words = readonly number[]
+export type Words = readonly number[] | Int32Array
 
 /** A struct of which only names are known. */
 export type Whole = Readonly<Record<string, unknown>>
@@ -155,6 +155,7 @@ export interface StructLayout<T> {
   readonly size: number
   readonly fields: readonly StructField[]
   decode(bytes: Uint8Array): T
+  over(words: Int32Array): T
   encode(values: Partial<T>, into: Uint8Array): void
   /** As `encode`, into a view that exists. @param at where the struct begins */
   write(into: DataView, at: number, value: T): void
@@ -170,6 +171,8 @@ export interface CStruct<T> extends Member<T>, StructLayout<T> {
   readonly at: Readonly<Record<keyof T & string, number>>
   /** Reads a struct. Bytes that are missing read as zero, as for an older program's shorter struct. */
   decode(bytes: Uint8Array): T & Decoded
+  /** Reads a struct where it lies: what changes there is seen. @param words the whole struct, little-endian */
+  over(words: Int32Array): T & Decoded
   /** The same as an ordinary object, for printing and comparing; slower. */
   plain(bytes: Uint8Array): T
   /** Writes the members given; all other bytes stay. @throws RangeError when `into` is too short */
@@ -202,13 +205,16 @@ export function struct<const F extends Members>(name: string, members: F): CStru
   const encode = (values: Partial<T>, into: Uint8Array): void => {
     write(new DataView(into.buffer, into.byteOffset, into.byteLength), 0, values)
   }
-  const byName = new Map(fields.map((field) => [field.name, field]))
+  const byName = new Map(fields.map((field) => [field.name, placeOf(field)]))
   // By the values that are given, which are few: answers carry one or two members.
   const write = (into: DataView, base: number, values: Readonly<{ [key: string]: unknown }>): void => {
     for (const key in values) {
-      const field = byName.get(key)
-      const value = field && values[key]
-      if (value !== undefined) field?.member.write(into, base + field.offset, value)
+      const value = values[key]
+      const place = value === undefined ? undefined : byName.get(key)
+      if (place === undefined) continue
+      if (place.kind === 1 /* U32 */) into.setUint32(base + place.offset, value as number, true)
+      else if (place.kind === 2 /* U64 */) into.setBigUint64(base + place.offset, value as bigint, true)
+      else place.member.write(into, base + place.offset, value)
     }
   }
   return {
@@ -220,6 +226,7 @@ export function struct<const F extends Members>(name: string, members: F): CStru
     read: (from, at) => plainOf(new Struct(from, at)),
     write: (into, at, value) => write(into, at, value),
     decode: decode as unknown as CStruct<T>['decode'],
+    over: (from) => new Struct(from, 0) as unknown as T & Decoded,
     plain: (from) => plainOf(decode(from)),
     encode,
     make: (values, extra = 0) => {
@@ -243,6 +250,20 @@ class DecodedStruct implements Decoded {
     return this.$words[(this.$base + offset) >>> 2] as number
   }
 }
+
+/** Where a member is written; the common ones without a call that could go anywhere. */
+interface Place {
+  readonly kind: number
+  readonly offset: number
+  readonly member: Member<unknown>
+}
+const U32 = 1
+const U64 = 2
+const placeOf = ({ member, offset }: StructField): Place => ({
+  kind: member.write === u32.write ? U32 : member.write === u64.write ? U64 : 0,
+  offset,
+  member,
+})
 
 /** Getters of the common members are made directly: they are read for every call. */
 function getterOf(member: Member<unknown>, offset: number): (this: DecodedStruct) => unknown {

@@ -84,6 +84,17 @@ export class RegisterFile<Name extends string> implements MmioWindow {
     return this
   }
 
+  /** Where a register stands, for `wordAt` and `setAt`: who reads it often looks its name up once. */
+  placeOf(name: Name): number {
+    return this.#register(name).word
+  }
+  /** Bits 31:0 of the register at a place, as int32; bits 63:32 of a 64-bit one at the next. */
+  wordAt(place: number): number {
+    return this.#values[place] as number
+  }
+  setAt(place: number, word: number): void {
+    this.#values[place] = word
+  }
   /** Bits 31:0 of a register, as int32. */
   lo(name: Name): number {
     return this.#values[this.#register(name).word] as number

@@ -5,7 +5,7 @@
  * drivers/vfio and virt/kvm, which copy a fixed minimum.
  */
 import type { Uva } from '../address.ts'
-import type { Decoded } from '../c-struct.ts'
+import type { Decoded, StructLayout } from '../c-struct.ts'
 import { UapiError } from '../errno.ts'
 import type { Caller } from '../process/process.ts'
 import { ioctlNr } from './ioctl-number.ts'
@@ -24,6 +24,8 @@ interface Ready {
 interface Buffer {
   readonly bytes: Uint8Array
   readonly view: DataView
+  /** What the row reads; a struct with a flexible array is decoded instead. */
+  readonly words: Int32Array
 }
 /** A row without its types: what the table promises, only here taken on trust. */
 interface Run extends Omit<AnyIoctlRow, 'run' | 'abort'> {
@@ -107,8 +109,8 @@ function withStruct(ready: Ready, file: unknown, caller: Caller, arg: bigint): n
 }
 
 function bufferOf(size: number): Buffer {
-  const bytes = new Uint8Array(size)
-  return { bytes, view: new DataView(bytes.buffer) }
+  const words = new Int32Array(Math.ceil(size / 4))
+  return { bytes: new Uint8Array(words.buffer, 0, size), view: new DataView(words.buffer), words }
 }
 
 /** @returns bytes of the struct that was passed: what may be written back */
@@ -157,7 +159,7 @@ function checkTail(caller: Caller, from: Uva, bytes: number, name: string): void
 
 function runAndCopyOut(ready: Ready, file: unknown, caller: Caller, arg: Uva, buffer: Buffer, passed: number): number {
   const { row } = ready
-  const input = (row.call.struct as { decode(bytes: Uint8Array): unknown }).decode(buffer.bytes)
+  const input = (row.call.struct as StructLayout<unknown>).over(buffer.words)
   let result: IoctlResult<unknown>
   try {
     result = row.run(file, input, caller, arg)

@@ -84,7 +84,8 @@ export interface IoctlRow<File, T> {
   readonly convention?: IoctlConvention
   /**
    * Runs the call.
-   * @param input the decoded struct: members by name, or `word(offset)` where a bigint is too slow. Empty without a struct
+   * @param input the decoded struct: members by name, or `word(offset)` where a bigint is too slow. Empty without a
+   *   struct. It stands in a buffer that the next call uses: what is kept is copied
    * @param arg the raw third argument, u64
    */
   run(file: File, input: T & Decoded, caller: Caller, arg: bigint): IoctlResult<T>

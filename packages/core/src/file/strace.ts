@@ -106,7 +106,7 @@ function memberText({ member, offset }: StructField, bytes: Uint8Array): string 
   bytes.forEach((byte, at) => {
     words[at >>> 2] = (words[at >>> 2] as number) | (byte << ((at & 3) << 3))
   })
-  return valueText(member.read(words as unknown as readonly number[], offset, {}), member)
+  return valueText(member.read(words, offset, {}), member)
 }
 
 /** Wide numbers in hexadecimal, as addresses mostly are; names where the member has them. */

@@ -11,6 +11,9 @@ export interface MmioWindow {
   load(offset: number, size: AccessSize): bigint
   /** @param value already cut to `size` bytes */
   store(offset: number, size: AccessSize, value: bigint): void
+  /** The same for 4 bytes as an int32 word, where the window can do without a bigint. */
+  loadWord?(offset: number): number
+  storeWord?(offset: number, value: number): void
 }
 
 /**

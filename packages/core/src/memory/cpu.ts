@@ -20,6 +20,10 @@ export interface Cpu {
   load(hpa: Hpa, size: 1 | 2 | 4 | 8): bigint
   /** An aligned store of 1, 2, 4 or 8 bytes; lost where nothing answers. */
   store(hpa: Hpa, size: 1 | 2 | 4 | 8, value: bigint): void
+  /** An aligned 32-bit load as an int32 word: for code that may not make a bigint. */
+  loadWord(hpa: Hpa): number
+  /** An aligned 32-bit store of an int32 or uint32 word. */
+  storeWord(hpa: Hpa, value: number): void
   /** An aligned 64-bit load as two int32 words, left in `lo` and `hi`: for code that may not make a bigint. */
   loadWords(hpa: Hpa): void
   readonly lo: number

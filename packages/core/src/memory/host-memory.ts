@@ -163,6 +163,21 @@ export class HostMemory {
     region.window.store(hpa - region.first, size, BigInt.asUintN(size * 8, value))
     return true
   }
+  /** The same for 4 bytes as an int32 word. */
+  loadRegisterWord(hpa: Hpa): number | undefined {
+    const region = this.#holder(hpa, 4)
+    if (!region?.window || (hpa - region.first) % 4 !== 0) return undefined
+    const { window, first } = region
+    return window.loadWord ? window.loadWord(hpa - first) : Number(window.load(hpa - first, 4)) | 0
+  }
+  storeRegisterWord(hpa: Hpa, value: number): boolean {
+    const region = this.#holder(hpa, 4)
+    if (!region?.window || (hpa - region.first) % 4 !== 0) return false
+    const { window, first } = region
+    if (window.storeWord) window.storeWord(hpa - first, value)
+    else window.store(hpa - first, 4, BigInt(value >>> 0))
+    return true
+  }
 
   /**
    * Reads one aligned 64-bit entry into `entryLo` and `entryHi`: the slow path of every hardware walk.

@@ -44,6 +44,8 @@ describe.each([
     const nowhere = 0x1000_0000
     cpu.store(nowhere, 8, 1n)
     cpu.storeWords(nowhere, 1, 1)
+    cpu.storeWord(nowhere, 1)
+    expect(cpu.loadWord(nowhere)).toBe(-1)
     cpu.loadWords(nowhere)
     expect([cpu.load(nowhere, 1), cpu.load(nowhere, 4), cpu.load(nowhere, 8)]).toEqual([
       0xffn,
@@ -69,6 +71,9 @@ describe.each([
     cpu.loadWords(0xfed9_0020)
     expect(seen).toEqual(['store 24 4 80000000', 'load 8 8', 'store 32 8 1ffffffff', 'load 32 8'])
     expect([cpu.lo, cpu.hi]).toEqual([2, 1])
+    cpu.storeWord(0xfed9_0028, -1)
+    expect(cpu.loadWord(0xfed9_002c)).toBe(2)
+    expect(seen.slice(4)).toEqual(['store 40 4 ffffffff', 'load 44 4'])
   })
 })
 

@@ -46,6 +46,13 @@ abstract class BaseCpu implements Cpu {
     scratchView.setBigUint64(0, value, true)
     this.write(hpa, parts[size])
   }
+  loadWord(hpa: Hpa): number {
+    return this.read(hpa, parts[4]) === 4 ? (scratchWords[0] as number) : -1
+  }
+  storeWord(hpa: Hpa, value: number): void {
+    scratchWords[0] = value
+    this.write(hpa, parts[4])
+  }
   loadWords(hpa: Hpa): void {
     const whole = this.read(hpa, scratch) === 8
     this.lo = whole ? (scratchWords[0] as number) : -1
@@ -104,6 +111,19 @@ class PlainCpu extends BaseCpu {
     const words = this.#words(low, hpaHi(hpa))
     if (words && size === 4) words[(low & CHUNK_MASK) >>> 2] = Number(BigInt.asIntN(32, value))
     else if (words || !this.#memory.storeRegister(hpa, size, value)) super.store(hpa, size, value)
+  }
+  override loadWord(hpa: Hpa): number {
+    const low = hpaLo(hpa)
+    const words = this.#words(low, hpaHi(hpa))
+    return words
+      ? (words[(low & CHUNK_MASK) >>> 2] as number)
+      : (this.#memory.loadRegisterWord(hpa) ?? super.loadWord(hpa))
+  }
+  override storeWord(hpa: Hpa, value: number): void {
+    const low = hpaLo(hpa)
+    const words = this.#words(low, hpaHi(hpa))
+    if (words) words[(low & CHUNK_MASK) >>> 2] = value
+    else if (!this.#memory.storeRegisterWord(hpa, value)) super.storeWord(hpa, value)
   }
   override loadWords(hpa: Hpa): void {
     const low = hpaLo(hpa)

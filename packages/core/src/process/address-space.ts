@@ -1,5 +1,5 @@
 /** What one process sees at its addresses (`struct mm_struct`). */
-import type { Uva } from '../address.ts'
+import { hiWord, loWord, split, type Uva } from '../address.ts'
 import { UapiError } from '../errno.ts'
 import type { TrappedWindow } from '../memory/backing.ts'
 import type { Frames } from './frames.ts'
@@ -7,7 +7,7 @@ import { LockedPages } from './locked-pages.ts'
 import { PrivatePages, SharedPages } from './memory-pages.ts'
 import type { PageObject } from './page-object.ts'
 import { type PageRunList, pinPages } from './pins.ts'
-import { copyFromUser, copyToUser } from './user-copy.ts'
+import { RecentPage } from './recent-page.ts'
 import { type Vma, VmaList, type VmaTarget } from './vma.ts'
 
 /** First address that is the kernel's: TASK_SIZE of x86-64 with 4 levels, less a guard of 64 KiB for any page size. */
@@ -47,12 +47,14 @@ export class AddressSpace {
   /** `mm->pinned_vm`: pages pinned for devices, not limited. Whoever pins keeps it. */
   pinnedPages = 0
   readonly #vmas: VmaList
+  readonly #recent: RecentPage
   #alive = true
 
   /** @param frames the pages of the host */
   constructor(frames: Frames) {
     this.frames = frames
     this.#vmas = new VmaList(frames.pageBytes)
+    this.#recent = new RecentPage(this.#vmas, frames)
   }
 
   /** Bytes of one page. */
@@ -115,13 +117,13 @@ export class AddressSpace {
 
   /** copy_from_user(). @returns bytes read; fewer than asked means EFAULT at the next one */
   copyIn(uva: Uva, into: Uint8Array): number {
-    const address = Number(uva)
-    return address >= 0 && address < USER_LIMIT ? copyFromUser(this.#vmas, this.frames, address, into) : 0
+    const address = addressOf(uva)
+    return address < USER_LIMIT ? this.#recent.read(address, into) : 0
   }
   /** copy_to_user(). @returns bytes written; fewer than given means EFAULT at the next one */
   copyOut(uva: Uva, from: Uint8Array): number {
-    const address = Number(uva)
-    return address >= 0 && address < USER_LIMIT ? copyToUser(this.#vmas, this.frames, address, from) : 0
+    const address = addressOf(uva)
+    return address < USER_LIMIT ? this.#recent.write(address, from) : 0
   }
 
   /**
@@ -257,6 +259,12 @@ export class AddressSpace {
       throw error
     }
   }
+}
+
+/** A user address as a number; one of the kernel's may lose low bits, but stays beyond the limit. */
+function addressOf(uva: Uva): number {
+  split(uva)
+  return (hiWord() >>> 0) * 0x1_0000_0000 + (loWord() >>> 0)
 }
 
 function inherited(target: VmaTarget, copies: Map<PageObject, PageObject>): VmaTarget {

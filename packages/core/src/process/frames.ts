@@ -31,6 +31,8 @@ export class Frames {
   readonly cpu: Cpu
   /** Pins on all pages: an audit counter. */
   pinned = 0
+  /** Counts what may change which page an object shows: one was made, shared or given up. */
+  changes = 0
   readonly #pages: PageAllocator
   readonly #perChunk: number
   readonly #chunks = new Map<number, Counts>()
@@ -48,6 +50,7 @@ export class Frames {
 
   /** Takes `count` zeroed pages that lie together, with one reference for the block. @throws UapiError ENOMEM */
   alloc(count: number, what: string): Hpa {
+    this.changes++
     const hpa = this.#pages.alloc(count * this.pageBytes, what)
     for (let i = 0; i < count; i++) {
       const page = hpa + i * this.pageBytes
@@ -61,10 +64,12 @@ export class Frames {
   }
   /** One more reference to the block that `hpa` lies in. */
   hold(hpa: Hpa): void {
+    this.changes++
     this.#add(hpa, 1, 0)
   }
   /** One reference less; the last one frees the block. */
   drop(hpa: Hpa): void {
+    this.changes++
     this.#add(hpa, -1, 0)
   }
   /** Pins `count` pages from `hpa` on; each pin is a reference too. */

@@ -55,7 +55,7 @@ function byMapping(vmas: VmaList, frames: Frames, address: number, bytes: Uint8A
 }
 
 /** Memory that cannot be had looks to a copy like memory that is not there. */
-function faultOrNone(object: { fault(index: number): number }, index: number): number {
+export function faultOrNone(object: { fault(index: number): number }, index: number): number {
   try {
     return object.fault(index)
   } catch (error) {

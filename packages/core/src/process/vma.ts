@@ -25,6 +25,8 @@ export class VmaList {
   readonly #list: Vma[] = []
   readonly #pageBytes: number
   #last: Vma | undefined
+  /** Counts changes of the list. */
+  changes = 0
 
   constructor(pageBytes: number) {
     this.#pageBytes = pageBytes
@@ -59,12 +61,14 @@ export class VmaList {
   }
   /** Adds a mapping where nothing is mapped; its object is held. */
   add(vma: Vma): void {
+    this.changes++
     this.#list.splice(this.#search(vma.first), 0, vma)
     if (vma.target.kind === 'pages') vma.target.object.hold()
   }
   /** Takes [first, end) out, cutting mappings at its ends; objects of the parts are released by the caller with `letGo`. */
   cut(first: number, end: number): readonly Vma[] {
     this.#last = undefined
+    this.changes++
     const touched = this.within(first, end)
     if (touched.length === 0) return []
     const parts: Vma[] = []

@@ -73,8 +73,10 @@ export class InvalidationQueue implements Invalidator {
     const room = QUEUE_LENGTH - 2
     for (let done = 0; done < requests.length; done += room) {
       const first = this.#tail
-      const part = requests.slice(done, done + room)
-      for (const request of part) this.#push(descriptorOf(request, this.#parts.capabilities))
+      const end = Math.min(requests.length, done + room)
+      for (let i = done; i < end; i++) {
+        this.#push(descriptorOf(requests[i] as Invalidation, this.#parts.capabilities))
+      }
       this.settle(first, this.#pushWait())
     }
   }
@@ -95,7 +97,7 @@ export class InvalidationQueue implements Invalidator {
   protected settle(first: number, wait: number): void {
     const { cpu, unit } = this.#parts
     for (let i = 0; i < PATIENCE; i++) {
-      if (Number(cpu.load(this.statuses + wait * 4, 4)) === STATUS.DONE) return
+      if (cpu.loadWord(this.statuses + wait * 4) === STATUS.DONE) return
       this.#checkErrors(first, wait)
     }
     throw new Error(`${unit}: the invalidation queue does not come to slot ${wait}`)
@@ -125,7 +127,7 @@ export class InvalidationQueue implements Invalidator {
   #pushWait(): number {
     const slot = this.#tail
     const status = this.statuses + slot * 4
-    this.#parts.cpu.store(status, 4, BigInt(STATUS.IN_USE))
+    this.#parts.cpu.storeWord(status, STATUS.IN_USE)
     this.#push(waitDescriptor(status, STATUS.DONE))
     this.#parts.registers.write(REG.IQT, this.#tail << this.#shift)
     return slot

@@ -21,11 +21,11 @@ export class UnitRegisters {
 
   /** A 32-bit register, as int32. @param offset bytes from the start */
   read(offset: number): number {
-    return Number(this.#cpu.load(this.base + offset, 4)) | 0
+    return this.#cpu.loadWord(this.base + offset)
   }
   /** @param value int32 or uint32 */
   write(offset: number, value: number): void {
-    this.#cpu.store(this.base + offset, 4, BigInt(value >>> 0))
+    this.#cpu.storeWord(this.base + offset, value)
   }
   /** A 64-bit register. */
   read64(offset: number): bigint {

@@ -40,6 +40,9 @@ export class InvalidationQueue {
   readonly #parts: InvalidationQueueParts
   readonly #options: InvalidationQueueOptions
   readonly #completion: EventInterrupt
+  readonly #fsts: number
+  readonly #iqh: number
+  readonly #iqt: number
   #enabled = false
   #baseHi = 0
   #baseLo = 0
@@ -61,6 +64,9 @@ export class InvalidationQueue {
       { control: 'IECTL', data: 'IEDATA', address: 'IEADDR', upper: 'IEUADDR' },
       raise,
     )
+    this.#fsts = registers.placeOf('FSTS')
+    this.#iqh = registers.placeOf('IQH')
+    this.#iqt = registers.placeOf('IQT')
     registers.onWrite('IQT', () => this.#rung())
     registers.onWrite('ICS', () => {
       if ((registers.lo('ICS') & IWC) === 0) this.#completion.withdraw()
@@ -93,7 +99,7 @@ export class InvalidationQueue {
     const { registers } = this.#parts
     if (!this.#enabled || !this.#rings) return
     this.#rings = false
-    if (registers.lo('FSTS') & IQE) return
+    if (registers.wordAt(this.#fsts) & IQE) return
     const tail = this.#tail()
     const step = this.#wide ? 32 : 16
     if (tail >= this.#bytes || tail & (step - 1)) {
@@ -111,7 +117,7 @@ export class InvalidationQueue {
   }
 
   #tail(): number {
-    return this.#parts.registers.lo('IQT') & IQ_OFFSET_MASK
+    return this.#parts.registers.wordAt(this.#iqt) & IQ_OFFSET_MASK
   }
   #rung(): void {
     this.#rings = true
@@ -119,7 +125,7 @@ export class InvalidationQueue {
   }
   #setHead(head: number): void {
     this.#head = head
-    this.#parts.registers.set('IQH', head, 0)
+    this.#parts.registers.setAt(this.#iqh, head)
   }
   #stop(error: number): void {
     this.#parts.registers.set('IQERCD', error, 0)
