@@ -55,6 +55,13 @@ describe('looking', () => {
     expect(map.firstIn(0x2000n, 0x4000n)).toEqual({ first: 0x4000n, last: 0x4fffn, value: 'v1' })
     expect(map.firstIn(0x5000n, TOP)).toBeUndefined()
   })
+  test('finds the interval that is exactly a range, and no other', () => {
+    const map = filled([0x1000n, 0x1fffn], [0x4000n, 0x4fffn])
+    expect([map.exact(0x1000n, 0x1fffn), map.exact(0x4000n, 0x4fffn)]).toEqual(['v0', 'v1'])
+    const others = [map.exact(0x1000n, 0x1ffen), map.exact(0x1001n, 0x1fffn), map.exact(0n, TOP), map.exact(0n, 0n)]
+    expect(others).toEqual([undefined, undefined, undefined, undefined])
+    expect(new IntervalMap().exact(0n, TOP)).toBeUndefined()
+  })
   test('lists gaps inside a range', () => {
     const map = filled([0x1000n, 0x1fffn], [0x2000n, 0x2fffn], [0x4000n, 0x4fffn])
     expect([...map.gaps(0x800n, 0x4800n)]).toEqual([

@@ -65,6 +65,19 @@ export class IntervalMap<V> {
     split(address)
     return this.findWords(hiWord(), loWord())
   }
+  /** The value of the interval that is exactly [first, last]. */
+  exact(first: bigint, last: bigint): V | undefined {
+    split(first)
+    const h = hiWord() ^ FLIP
+    const l = loWord() ^ FLIP
+    this.#locate(h, l)
+    const { words, values } = this.#leaves[this.#leaf] as Leaf<V>
+    const at = 5 * this.#index
+    if (at < 0 || words[at] !== h || words[at + 1] !== l) return undefined
+    split(last)
+    const isExact = words[at + 2] === (hiWord() ^ FLIP) && words[at + 3] === (loWord() ^ FLIP)
+    return isExact ? values[words[at + 4] as number] : undefined
+  }
   /** Removes the interval that begins at `first`. @returns its value; undefined: none begins there */
   remove(first: bigint): V | undefined {
     split(first)
