@@ -1,7 +1,8 @@
 // npm run check:packages: packs every package as it would be published, checks the tarballs with publint, installs them with
-// npm in an empty folder, and runs there what a user runs first. Closes with one line.
+// npm in an empty folder, and runs there what a user runs first; likewise the back end in examples, which knows the packages
+// from their tarballs alone. Closes with one line.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -94,16 +95,30 @@ function use(folder, tarballs) {
   run('npx', ['ioasis', 'demo'], folder)
 }
 
+/** Installs the back end of a third party with what its manifest names, checks its types, runs its tests. @returns how many */
+function thirdParty(folder, tarballs) {
+  const source = join(ROOT, 'examples/virtio-iommu')
+  cpSync(source, folder, { recursive: true, filter: (path) => !path.includes('node_modules') })
+  const { peerDependencies, devDependencies } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
+  const named = { ...peerDependencies, ...devDependencies }
+  const wanted = packages.flatMap(({ manifest }, i) => (manifest.name in named ? tarballs[i] : []))
+  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...wanted], folder)
+  run('npm', ['run', 'typecheck'], folder)
+  run('npm', ['test', '--', '--reporter=json', '--outputFile=tests.json'], folder)
+  return JSON.parse(readFileSync(join(folder, 'tests.json'), 'utf8')).numPassedTests
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'ioasis-packages-'))
 try {
-  const [tarballs, empty] = ['tarballs', 'empty'].map((name) => join(folder, name))
+  const [tarballs, empty, example] = ['tarballs', 'empty', 'virtio-iommu'].map((name) => join(folder, name))
   for (const one of [tarballs, empty]) mkdirSync(one)
   const packed = packages.map((one) => pack(one, tarballs))
   const found = (await Promise.all(packages.map((one, i) => findings(one, packed[i])))).flat()
   if (found.length > 0) throw new Error(found.join('\n'))
   use(empty, packed)
+  const tests = thirdParty(example, packed)
   console.log(
-    `packages: ${packed.length} packed and clean, the first host runs from them in TypeScript and JavaScript (${seconds()} s)`,
+    `packages: ${packed.length} packed and clean, the first host runs from them in TypeScript and JavaScript, a third party's back end passes ${tests} tests (${seconds()} s)`,
   )
 } catch (error) {
   console.error(error.message)

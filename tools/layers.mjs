@@ -9,18 +9,37 @@ const PACKAGES = {
   core: [],
   'page-table': ['core'],
   'iommu-intel': ['core', 'page-table'],
+  'iommu-amd': ['core', 'page-table'],
+  'iommu-mock': ['core', 'page-table'],
   uapi: ['core'],
+  'iommu-spapr': ['core', 'page-table', 'uapi'],
   iommufd: ['core', 'uapi'],
   vfio: ['core', 'uapi'],
   'vfio-pci': ['core', 'uapi', 'vfio'],
   kvm: ['core'],
   devices: ['core'],
   testkit: ['core'],
-  hosts: ['core', 'page-table', 'iommu-intel', 'uapi', 'iommufd', 'vfio', 'vfio-pci', 'kvm', 'devices'],
+  hosts: [
+    'core',
+    'page-table',
+    'iommu-intel',
+    'iommu-amd',
+    'iommu-mock',
+    'iommu-spapr',
+    'uapi',
+    'iommufd',
+    'vfio',
+    'vfio-pci',
+    'kvm',
+    'devices',
+  ],
   cli: [
     'core',
     'page-table',
     'iommu-intel',
+    'iommu-amd',
+    'iommu-mock',
+    'iommu-spapr',
     'uapi',
     'iommufd',
     'vfio',
@@ -31,6 +50,8 @@ const PACKAGES = {
     'hosts',
   ],
 }
+/** The same for back ends in examples, which know nothing but published packages; their tests may import any of these. */
+const EXAMPLES = { 'virtio-iommu': ['core', 'page-table'] }
 /** Rooms of a vendor package: silicon and driver meet in memory, registers and firmware calls only. */
 const ROOMS = { spec: ['spec'], hw: ['hw', 'spec'], driver: ['driver', 'spec'] }
 /** Entries of a package besides its main one. */
@@ -40,6 +61,7 @@ const CONTAINER = /^core\/src\/plugin\/(host|inject|reflect)\.ts$/
 const IS_TEST = (file) => /\.(test|test-d|test-kit)\.ts$/.test(file)
 
 const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'packages'))
+const examples = join(root, '..', 'examples')
 const bad = []
 
 const sources = (dir) =>
@@ -48,9 +70,9 @@ const sources = (dir) =>
     return e.name.endsWith('.ts') ? [join(dir, e.name)] : []
   })
 
-/** @returns why `file` may not import `spec`; undefined when it may */
-function forbidden(file, spec) {
-  const here = relative(root, file).split(sep).join('/')
+/** @param base the folder of packages or of examples @returns why `file` may not import `spec`; undefined when it may */
+function forbidden(base, file, spec) {
+  const here = relative(base, file).split(sep).join('/')
   const [name, , room] = here.split('/')
   const test = IS_TEST(here)
   if (spec.startsWith('node:')) return test || name === 'cli' ? undefined : 'runs in a browser: no Node'
@@ -59,12 +81,12 @@ function forbidden(file, spec) {
   }
   if (spec.startsWith('@ioasis/')) return otherPackage(name, room, test, spec.split('/').slice(1))
   if (!spec.startsWith('.')) return undefined
-  const target = relative(root, resolve(dirname(file), spec))
+  const target = relative(base, resolve(dirname(file), spec))
     .split(sep)
     .join('/')
   if (!target.startsWith(`${name}/`)) return 'leaves its package'
   const to = target.split('/')[2]
-  const rooms = name.startsWith('iommu-') && !test ? ROOMS[room] : undefined
+  const rooms = (name.startsWith('iommu-') || EXAMPLES[name]) && !test ? ROOMS[room] : undefined
   return rooms && !rooms.includes(to) ? `${room}/ may import ${rooms.join('/, ')}/ only` : undefined
 }
 
@@ -73,24 +95,30 @@ function otherPackage(name, room, test, [target, ...deep]) {
   if (entry !== '' && !PUBLIC.has(entry)) return 'only through its public entries'
   if (entry === 'kits' && !test) return 'kits are for tests'
   if (target === name) return test ? undefined : 'itself by its public entry'
-  if (test && target === 'testkit') return undefined
+  if (test && (target === 'testkit' || EXAMPLES[name])) return undefined
   if (room === 'hw' && target === 'page-table') return 'silicon shares no code with the table writer'
-  return PACKAGES[name].includes(target) ? undefined : 'only downwards'
+  return (PACKAGES[name] ?? EXAMPLES[name]).includes(target) ? undefined : 'only downwards'
 }
 
-function check(file, spec) {
-  const why = forbidden(file, spec)
+function check(base, file, spec) {
+  const why = forbidden(base, file, spec)
   if (why) bad.push(`${relative(join(root, '..'), file)}: may not import '${spec}' (${why})`)
 }
 
 for (const name of readdirSync(root)) {
   if (!PACKAGES[name]) bad.push(`packages/${name}: not in the list of tools/layers.mjs`)
 }
-const present = Object.keys(PACKAGES).filter((name) => existsSync(join(root, name, 'src')))
-for (const file of present.flatMap((name) => sources(join(root, name, 'src')))) {
-  const text = readFileSync(file, 'utf8')
-  for (const [, spec] of text.matchAll(/^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]/gm)) check(file, spec)
-  for (const [, spec] of text.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) check(file, spec)
+const inPackages = Object.keys(PACKAGES).map((name) => [root, join(root, name, 'src')])
+const inExamples = Object.keys(EXAMPLES).flatMap((name) =>
+  ['src', 'test'].map((at) => [examples, join(examples, name, at)]),
+)
+for (const [base, folder] of [...inPackages, ...inExamples].filter(([, at]) => existsSync(at))) {
+  for (const file of sources(folder)) {
+    const text = readFileSync(file, 'utf8')
+    const imports = text.matchAll(/^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]/gm)
+    for (const [, spec] of imports) check(base, file, spec)
+    for (const [, spec] of text.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) check(base, file, spec)
+  }
 }
 if (bad.length > 0) {
   console.error(bad.join('\n'))

@@ -1,5 +1,6 @@
 import { createHost, type Host, IommuGroups, Pci, type Plugin } from '@ioasis/core'
 import { edu, noSnoopEngine, rootPort } from '@ioasis/devices'
+import { powerHost } from '@ioasis/hosts'
 import { intelIommu } from '@ioasis/iommu-intel'
 import { expect, test } from 'vitest'
 import { explainedGroups, functionText, treeLines } from './listing.ts'
@@ -48,4 +49,18 @@ test('a group is explained: members, each with its reasons, what is reserved, an
     '0000:00:02.1 shares a slot with 0000:00:02.0, and they are not kept apart: 0000:00:02.1 is conventional PCI; it joins the group of 0000:00:02.0',
   )
   expect(pair?.summary).toContain('functions of one slot without ACS reach each other')
+})
+
+test('a group on POWER is a partitionable endpoint with its windows', () => {
+  using host = powerHost('powernv10')
+  const told = explainedGroups(host.get(IommuGroups)).map(({ endpoint, windows, summary }) => [
+    endpoint,
+    windows,
+    summary,
+  ])
+  expect(told[1]).toEqual([
+    'domain1-pefd',
+    ['window 0: 0x0-0x7fffffff, pages of 4096 bytes, 2 levels'],
+    expect.stringContaining('a partitionable endpoint of one function'),
+  ])
 })

@@ -78,6 +78,10 @@ export function treeLines(pci: PciTopology, groups: GroupRegistry): string[] {
 /** A group for people and for JSON. */
 export interface ExplainedGroup {
   readonly id: number
+  /** The partitionable endpoint it is (POWER): `domain1-pefd`. */
+  readonly endpoint: string | undefined
+  /** Windows that are programmed, one sentence each (POWER). */
+  readonly windows: readonly string[]
   readonly type: string
   readonly members: readonly {
     readonly name: string
@@ -93,19 +97,34 @@ export interface ExplainedGroup {
 export const explainedGroups = (groups: GroupRegistry): ExplainedGroup[] =>
   groups.groups.map((group) => ({
     id: group.id,
+    endpoint: group.name,
+    windows: windowTexts(group),
     type: group.defaultDomainType,
-    members: group.devices.map(({ fn }, i) => ({
+    members: group.members.map((fn) => ({
       name: fn.name,
       what: functionText(fn),
-      coherency: BOXES[coherencyBox(fn, group.devices[i])],
+      coherency: BOXES[coherencyBox(fn, groups.deviceOf(fn))],
       because: (group.reasons.find((r) => r.fn === fn)?.because ?? []).map(groupReasonText),
     })),
     reserved: group.reserved.map(({ first, last, type }) => ({ first: hex(first), last: hex(last), type })),
     summary: summary(group),
   }))
 
+const windowTexts = (group: Group): readonly string[] =>
+  (group.devices[0]?.windows?.present ?? []).flatMap((window, slot) =>
+    window
+      ? [
+          `window ${slot}: ${hex(window.first)}-${hex(window.first + window.bytes - 1n)}, pages of ${2 ** window.pageShift} bytes, ${window.levels} ${window.levels === 1 ? 'level' : 'levels'}`,
+        ]
+      : [],
+  )
+
 /** Why the group is as large as it is, in a sentence. */
 function summary(group: Group): string {
+  if (group.name !== undefined) {
+    const members = group.members.length === 1 ? 'one function' : `${group.members.length} functions`
+    return `a partitionable endpoint of ${members}: the host bridge tells it from all others, and freezes it alone`
+  }
   if (group.members.length === 1) return 'alone: nothing else can reach it past the IOMMU'
   const decisive = new Set(group.reasons.flatMap(({ because }) => because.filter((r) => r.joined).map((r) => r.kind)))
   const parts = [

@@ -87,3 +87,14 @@ test('tells what is not there', () => {
   file('m1/machine.json', '{}')
   expect(() => names('m1')).toThrow('no traces (.jsonl)')
 })
+
+const step = (n: number, src: string): string =>
+  JSON.stringify({ step: n, op: 'vmlck', in: {}, ret: 0, errno: null, out: {}, src })
+test('traces of POWER machines have no head: file and folder name them; logs of firmware calls are none', () => {
+  file('spapr/pseries/topology.txt', 'kernel 6.12')
+  file('spapr/pseries/08-v2-lifecycle.jsonl', `${step(1, 'vmlck')}\n${step(2, '@child vmlck')}\n`)
+  file('spapr/pseries/08-v2-lifecycle.hcalls.jsonl', '{"call":"H_PUT_TCE"}')
+  const { scenarios, unread } = namedTraces([join(root, 'spapr')])
+  expect(scenarios).toMatchObject([{ scenario: '08-v2-lifecycle', machine: 'pseries', dialect: 'power' }])
+  expect([scenarios[0]?.lines.length, unread.size]).toEqual([2, 0])
+})

@@ -3,12 +3,14 @@
  * below or beside it; a DIR holds such folders, is one, or is an area of one. Links are followed, other folders passed over.
  */
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { readTraces, TraceError, type TraceScenario } from '@ioasis/testkit'
+import { basename, dirname, join, resolve } from 'node:path'
+import { isPowerTrace, readPowerTraces, readTraces, TraceError, type TraceScenario } from '@ioasis/testkit'
 import { InputError, readText } from './input.ts'
 
 const MARKS = ['machine.json', 'topology.txt']
 const TRACE = /\.jsonl(?:\.gz)?$/
+/** Firmware calls of a scenario, recorded beside its steps: no steps themselves. */
+const FIRMWARE = /\.hcalls\.jsonl(?:\.gz)?$/
 
 /** Traces to play, and of each machine those that were recorded before them. */
 export interface NamedTraces {
@@ -84,7 +86,7 @@ function machinesBelow(folder: string, seen: Set<string> = new Set()): readonly 
 /** Traces in a folder and below, in the order in which they were recorded: by name. */
 function tracesBelow(folder: string, seen: Set<string> = new Set()): readonly string[] {
   const here = readdirSync(folder)
-    .filter((name) => TRACE.test(name))
+    .filter((name) => TRACE.test(name) && !FIRMWARE.test(name))
     .map((name) => join(folder, name))
   return [...here, ...foldersIn(folder, seen).flatMap((one) => tracesBelow(one, seen))].toSorted(byName)
 }
@@ -106,12 +108,18 @@ function foldersIn(folder: string, seen: Set<string>): readonly string[] {
 
 function scenariosOf(file: string): readonly TraceScenario[] {
   try {
-    return readTraces(readText(file), file)
+    const text = readText(file)
+    if (!isPowerTrace(text)) return readTraces(text, file)
+    return readPowerTraces(text, { scenario: nameOf(file), machine: machineName(file) }, file)
   } catch (error) {
     if (error instanceof TraceError) throw new InputError(error.message)
     throw error
   }
 }
+
+const nameOf = (file: string): string => basename(file).replace(TRACE, '')
+/** Traces without a head: the machine is the folder. */
+const machineName = (file: string): string => basename(machineOf(dirname(file)) ?? dirname(file))
 
 /** Traces of a machine that were not asked for and write to sysfs. */
 function settingFiles(

@@ -51,7 +51,7 @@ describe('a mistake on the command line is told in one line, with exit code 2:',
     [
       'a machine that is none',
       ['groups', 'intell'],
-      '"intell" is no file and no lab machine; there are intel, intel-sc, intel-aw39, intel-noir, intel-pt, intel-sm, intel-sm-nosc, intel-smfs, intel-smpasid, amd, amd-xt, amd-pt, noiommu',
+      '"intell" is no file and no lab machine; there are intel, intel-sc, intel-aw39, intel-noir, intel-pt, intel-sm, intel-sm-nosc, intel-smfs, intel-smpasid, amd, amd-xt, amd-pt, noiommu, powernv10, powernv10-64k, pseries, pseries-64k, pseries-hcall',
     ],
   ])('%s', async (_title, args, message) => {
     expect(await ioasis(args)).toEqual(refusal(message))

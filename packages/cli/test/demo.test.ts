@@ -51,9 +51,9 @@ test('of the four boxes only one needs WBINVD, and there it helps only if KVM wa
   expect([...demo.stdout.matchAll(row)].map(([, ...cells]) => cells)).toEqual([
     ['1', 'edu, cannot', 'cannot', 'noncoherent', '22', '22'],
     ['2', 'edu, cannot', 'enforces', 'coherent', '22', '22'],
-    ['3', 'NIC, can', 'cannot', 'noncoherent', '11', '22'],
-    ['4', 'NIC, can', 'enforces', 'coherent', '22', '22'],
-    ['3', 'NIC, can', 'cannot', 'not told', '11', '11'],
+    ['3', 'engine, can', 'cannot', 'noncoherent', '11', '22'],
+    ['4', 'engine, can', 'enforces', 'coherent', '22', '22'],
+    ['3', 'engine, can', 'cannot', 'not told', '11', '11'],
   ])
 })
 

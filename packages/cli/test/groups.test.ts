@@ -31,6 +31,13 @@ describe('of a lab machine:', () => {
     )
     expect(stdout).toContain('reserved: 0xfee00000-0xfeefffff msi')
   })
+  test('of POWER: endpoints with their windows, bridges without a group', async () => {
+    const { code, stdout, stderr } = await ioasis(['groups', 'powernv10'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^└─ 00:00\.0 +1014:0652 root port +no group$/m)
+    expect(stdout).toMatch(/^group 2 {2}domain2-pe0 {2}unknown {2}0002:02:01\.0 0002:02:02\.0$/m)
+    expect(stdout).toContain('window 0: 0x0-0x7fffffff, pages of 4096 bytes, 2 levels')
+  })
   test('the same as data', async () => {
     const told = await json('q35-intel-sc')
     expect(told.machine).toBe('q35-intel-sc')
@@ -38,9 +45,15 @@ describe('of a lab machine:', () => {
     expect(groupsOf(told)[12]).toBe('02:00.0 02:00.1')
     expect(told.groups.flatMap((g) => g.members).filter((m) => m.because.length === 0)).toEqual([])
   })
-  test('without silicon: groups all the same, and a note', async () => {
+  test('with an AMD IOMMU: its unit, and the HyperTransport range in each group', async () => {
     const { stdout } = await ioasis(['groups', 'amd'])
-    expect(stdout).toContain('note: AMD-Vi is not modelled: topology and groups only, DMA is not translated')
+    expect(stdout).toContain('IOMMU unit: ivhd0')
+    expect(stdout).toContain('reserved: 0xfee00000-0xfeefffff msi, 0xfd00000000-0xffffffffff reserved')
+    expect(stdout).toMatch(/^group 12 {2}DMA {2}0000:02:00.0 0000:02:00.1$/m)
+  })
+  test('without silicon: groups all the same, and a note', async () => {
+    const { stdout } = await ioasis(['groups', 'intel-sm'])
+    expect(stdout).toContain('note: scalable mode is not modelled: topology and groups only, DMA is not translated')
     expect(stdout).toContain('no IOMMU silicon is modelled for it: nothing translates')
     expect(stdout).toMatch(/^group 0 /m)
   })

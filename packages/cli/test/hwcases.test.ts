@@ -138,8 +138,4 @@ describe('a bad file is told in one line:', () => {
     folder.write('deviations.json', '{')
     expect(await play(cases)).toEqual(refusal(`${list}:1:2: not JSON`))
   })
-  test('cases of silicon that is not modelled', async () => {
-    const amd = join(DATA, 'amd.json.gz')
-    expect(await play(amd)).toEqual(refusal(`${amd}: there is no amd silicon yet; cases of intel can be played`))
-  })
 })

@@ -19,6 +19,37 @@ test('a translated request: every entry with its fields by name, down to the pag
   ])
 })
 
+test('on a POWER machine: a window that is made first, its TCEs level by level', async () => {
+  const window = ['--window', '16:1G:3', '--map', '0x800000000010000:64K']
+  const ended = await walk('powernv10', '0001:01:00.0', '0x800000000010004', ...window)
+  expect([ended.code, ended.stderr]).toEqual([0, ''])
+  expect(ended.stdout).toMatch(/^0001:01:00\.0 reads iova 0x800000000010004; unit phb1\n/)
+  const entries = ['TCE of level 2[0]', 'TCE of level 1[0]', 'TCE[1]']
+  expect(entries.filter((name) => !ended.stdout.includes(`\n${name} at 0x`))).toEqual([])
+  expect(lastLines(ended, 2)).toEqual([
+    expect.stringMatching(/^PE#fd, window 1: the TCE leads to (0x[0-9a-f]+004) \(hpa \1, a page of 65536 bytes\)$/),
+    "the CPUs' caches are snooped",
+  ])
+  const refused = await walk('intel-sc', '01:00.0', '0x0', '--window', '16:1G')
+  expect(refused).toEqual(refusal('--window: 0000:01:00.0 has page tables, and no windows'))
+})
+
+test('on an AMD machine: device table entry and page tables of three levels', async () => {
+  const ended = await walk('amd', '01:00.0', '0x11004', '--map', '0x10000:8K')
+  expect([ended.code, ended.stderr]).toEqual([0, ''])
+  expect(ended.stdout).toMatch(/^0000:01:00\.0 reads iova 0x11004; unit ivhd0\n/)
+  expect(ended.stdout).toMatch(/^ {2}Mode {5}0x3 /m)
+  expect(lastLines(ended, 2)).toEqual([
+    expect.stringMatching(/^the tables lead to (0x[0-9a-f]+004) \(hpa \1, a page of 8192 bytes\)$/),
+    "the CPUs' caches are snooped",
+  ])
+})
+
+test('on an AMD machine: where nothing is mapped, and why it stopped', async () => {
+  const ended = await walk('amd', '01:00.0', '0x50000', '--map', '0x10000:8K')
+  expect(lastLines(ended, 1)[0]).toMatch(/^refused with reason 0x92: IO_PAGE_FAULT /)
+})
+
 test('an address that is not mapped: the entry where it stopped, and why', async () => {
   const ended = await walk(...NIC, '0x50000', '--map', '0x10000:8K', '--write')
   expect([ended.code, ended.stderr]).toEqual([0, ''])
@@ -57,7 +88,7 @@ describe('a No Snoop request', () => {
 
 describe('what cannot be walked is told in one line:', () => {
   test.each([
-    ['no silicon', ['amd', '01:00.0', '0'], 'bdf: 0000:01:00.0: no IOMMU silicon is modelled for this function'],
+    ['no silicon', ['intel-sm', '01:00.0', '0'], 'bdf: 0000:01:00.0: no IOMMU silicon is modelled for this function'],
     ['no function there', ['intel', '1f:00.0', '0'], 'bdf: no function stands at 1f:00.0'],
     ['no place', ['intel', 'nic', '0'], 'bdf: "nic" is not a function such as 01:00.0'],
     ['no address', [...NIC, 'zero'], 'iova: "zero" is not a number of at most 64 bits such as 0x1000, 4096 or 2M'],

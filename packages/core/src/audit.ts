@@ -13,6 +13,8 @@ export type Claim =
       readonly unit: string
       /** Domain id the entry is tagged with. */
       readonly tag: number
+      /** It is of this PASID's tables as well; absent: of the tables for requests without one. */
+      readonly pasid?: number
       readonly iova: bigint
       readonly bytes: bigint
       readonly hpa: number
@@ -34,6 +36,7 @@ export type Claim =
       /** Empty, with tag -1, while the domain is on no unit. */
       readonly unit: string
       readonly tag: number
+      readonly pasid?: number
       readonly iova: bigint
       readonly bytes: bigint
       readonly hpa: number
@@ -59,6 +62,13 @@ export type Claim =
     }
   /** A count that must be `expected` at rest: table pages, pins, timers, queue entries. */
   | { readonly kind: 'count'; readonly what: string; readonly actual: number; readonly expected: number }
+  /** Something that Linux loses track of, and this host as well, since programs see it. Listed, and not a contradiction. */
+  | {
+      readonly kind: 'leak'
+      readonly what: string
+      /** Where the kernel forgets it: file and function. */
+      readonly source: string
+    }
 
 /** Offers claims when asked; a package provides one for each part that holds state. */
 export interface AuditSource {

@@ -7,8 +7,11 @@ export interface Kernel {
   readonly version: string
   /** Bytes of one CPU page: 4096, or 65536 on many POWER kernels. No code assumes 4096. */
   readonly pageSize: number
-  /** Who serves /dev/vfio/vfio: native type1, iommufd's compatibility layer, or nobody. */
-  readonly container: 'type1' | 'iommufd' | 'none'
+  /**
+   * Who serves /dev/vfio/vfio: VFIO with type1, VFIO with SPAPR's back ends alone (POWER kernels have no type1), iommufd's
+   * compatibility layer, or nobody.
+   */
+  readonly container: 'type1' | 'spapr' | 'iommufd' | 'none'
   /** CONFIG_VFIO_DEVICE_CDEV: /dev/vfio/devices/vfioN exist. */
   readonly cdev: boolean
   /** CONFIG_IOMMUFD: /dev/iommu exists. */
@@ -17,6 +20,8 @@ export interface Kernel {
   readonly noiommu: boolean
   /** CONFIG_IOMMUFD_TEST. */
   readonly test: boolean
+  /** CONFIG_IOMMU_DEBUGFS and the drivers' own: they show their tables under /sys/kernel/debug/iommu. */
+  readonly iommuDebugFiles: boolean
 }
 
 /** The kernel of this host. Provided by `createHost` itself. */
@@ -31,4 +36,5 @@ export const LINUX_7_2: Kernel = Object.freeze({
   iommufd: true,
   noiommu: false,
   test: false,
+  iommuDebugFiles: true,
 })

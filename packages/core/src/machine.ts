@@ -8,6 +8,7 @@ import { DriverCore, Drivers } from './driver/binding.ts'
 import { DriverSysfs } from './driver/driver-sysfs.ts'
 import { FileNode } from './file/file-ops.ts'
 import { Files, FileSystem } from './file/file-system.ts'
+import { FailurePoints, Failures } from './failure-points.ts'
 import { IommuDriver } from './iommu/driver.ts'
 import { GroupRegistry, IommuGroups } from './iommu/groups.ts'
 import { GroupSysfs } from './iommu/group-sysfs.ts'
@@ -35,6 +36,11 @@ export interface MachineOptions {
   readonly cpus?: number
   /** Model the CPUs' write-back caches: `true` for 32 KiB in 8 ways, or a geometry. Slower; off by default. */
   readonly cache?: boolean | CacheGeometry
+  /**
+   * Memory as on a machine that has run for a while: pages that a process gets one after the other do not follow each other in
+   * RAM, so that small mappings are not joined into larger pages by chance. Default false: they follow, as far as there is room.
+   */
+  readonly scattered?: boolean
 }
 
 const DEFAULT_RAM = 64 * 2 ** 20
@@ -47,6 +53,7 @@ export function machine(options: MachineOptions = {}): Plugin {
     contract: 1,
     needs: [Kernel],
     provides: [
+      Failures,
       Memory,
       Cpus,
       Pages,
@@ -68,7 +75,9 @@ export function machine(options: MachineOptions = {}): Plugin {
       const trace = new Trace()
       const clock = new VirtualClock()
       const cpus = processors(options, memory)
-      const pages = new PageAllocator(memory, cpus[0])
+      const failures = new FailurePoints()
+      const pages = new PageAllocator(memory, cpus[0], failures)
+      host.provide(Failures, failures)
       host.provide(Memory, memory)
       host.provide(Tracer, trace)
       host.provide(Clock, clock)
@@ -79,7 +88,7 @@ export function machine(options: MachineOptions = {}): Plugin {
       host.provide(Sysfs, sysfs)
       host.provide(Files, files)
       host.onReady(() => host.all(FileNode).forEach((node) => files.add(node)))
-      const frames = new Frames(pages, cpus[0], host.get(Kernel).pageSize)
+      const frames = new Frames(pages, cpus[0], host.get(Kernel).pageSize, options.scattered, failures)
       host.provide(UserFrames, frames)
       host.provide(Processes, new ProcessTable(frames))
       bus(host, memory, trace, sysfs)
@@ -135,6 +144,7 @@ function bus(host: PluginHost, memory: HostMemory, trace: Trace, sysfs: SysfsTre
       for (const fn of pci.functions) enableAcs(fn)
       pci.onAdded(enableAcs)
     }
+    pci.findBootDisplay()
     functions.start(pci)
     driverDirectories.start()
     groups.start(iommus)

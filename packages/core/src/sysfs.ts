@@ -13,6 +13,11 @@ export interface SysfsAttribute {
    * @throws UapiError what write(2) returns
    */
   store?(text: string, caller?: Caller): void
+  /**
+   * A binary attribute whose place counts: writes from `offset` on, as far as it reaches. In place of `store`.
+   * @returns bytes written
+   */
+  storeAt?(offset: number, from: Uint8Array, caller?: Caller): number
 }
 
 type Directory = Map<string, Entry>
@@ -102,6 +107,12 @@ export class SysfsTree {
   /** Writes an attribute. @throws UapiError ENOENT, EISDIR, EACCES without `store`, or what `store` throws */
   write(path: string, text: string, caller?: Caller): void {
     const attribute = this.attribute(path, 'open')
+    if (attribute.storeAt)
+      return void attribute.storeAt(
+        0,
+        Uint8Array.from(text, (c) => c.charCodeAt(0)),
+        caller,
+      )
     if (!attribute.store) throw new UapiError('EACCES', 'open', { path })
     attribute.store(text, caller)
   }

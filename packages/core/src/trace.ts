@@ -34,6 +34,8 @@ export interface TraceEvents {
   guestWbinvd: { readonly vm: object; readonly flushed: boolean }
   /** A CPU of the host executed WBINVD. */
   wbinvd: { readonly cpu: number }
+  /** A driver warned in the kernel's log, which nothing else here writes. `text` without the time: `vfio-pci 0000:00:01.0: …` */
+  warned: { readonly text: string }
   reset: { readonly bdf: Bdf; readonly how: string }
   added: { readonly segment: number; readonly bdf: Bdf }
   removed: { readonly segment: number; readonly bdf: Bdf }

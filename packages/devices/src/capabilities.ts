@@ -195,14 +195,17 @@ export const serialNumber = (serial: bigint, place: Place = {}): Capability =>
 /** Alternative Routing-ID, PCIe Base 5.0 "7.8.7". @param next number of the next function; 0: the last */
 export const ari = (next = 0, place: Place = {}): Capability => capability(0x000e, 8, [[4, 2, next << 8]], place, 1)
 
-/** Single Root I/O Virtualization, SR-IOV 1.1 "3.3". @param options `vfs` at most; `offset`, `stride` of their routing ids; `device`: their device id */
-export const sriov = (options: Place & { vfs: number; offset: number; stride: number; device: number }): Capability =>
+/** Single Root I/O Virtualization, SR-IOV 1.1 "3.3". @param options `vfs` at most; `offset`, `stride` of their routing ids; `device`: their device id; `link`: device and function number of whom it depends on, its own for nobody */
+export const sriov = (
+  options: Place & { vfs: number; offset: number; stride: number; device: number; link?: number },
+): Capability =>
   capability(
     0x0010,
     0x40,
     [
       [0x0c, 2, options.vfs],
       [0x0e, 2, options.vfs],
+      [0x12, 2, options.link ?? 0],
       [0x14, 2, options.offset],
       [0x16, 2, options.stride],
       [0x1a, 2, options.device],

@@ -8,6 +8,7 @@ import {
   type CancelTimer,
   Clock,
   CompositionError,
+  DMA,
   type FunctionModel,
   hiWord,
   loWord,
@@ -46,6 +47,8 @@ export const EDU_INTERRUPT = { FACTORIAL: 1, DMA: 0x100 } as const
 
 /** Size of the DMA buffer. */
 const BUFFER_BYTES = 4096
+/** Transfers are split at multiples of this. */
+const PAGE = 4096
 /** A transfer takes this long. */
 const DMA_MS = 100
 const REGISTERS_BYTES = 0x10_0000
@@ -211,12 +214,21 @@ export class Edu implements FunctionModel {
   #move(fromDevice: boolean, inside: number, count: number): void {
     const port = this.#fn?.dma
     if (!port) return
-    split((fromDevice ? this.#destination : this.#source) & this.#dmaMask)
-    const hi = hiWord()
-    const lo = loWord()
-    this.lastStatus = fromDevice
-      ? port.writeAt(hi, lo, this.buffer, inside, count)
-      : port.readAt(hi, lo, this.buffer, inside, count)
+    const first = (fromDevice ? this.#destination : this.#source) & this.#dmaMask
+    this.lastStatus = DMA.OK
+    // As QEMU does, page by page: what is refused reads as zeros, or is lost, and the rest goes on.
+    for (let done = 0; done < count;) {
+      const iova = first + BigInt(done)
+      const n = Math.min(count - done, PAGE - Number(iova & BigInt(PAGE - 1)))
+      split(iova)
+      const at = inside + done
+      const status = fromDevice
+        ? port.writeAt(hiWord(), loWord(), this.buffer, at, n)
+        : port.readAt(hiWord(), loWord(), this.buffer, at, n)
+      if (status !== DMA.OK && !fromDevice) this.buffer.fill(0, at + port.transferred, at + n)
+      if (this.lastStatus === DMA.OK) this.lastStatus = status
+      done += n
+    }
   }
 }
 

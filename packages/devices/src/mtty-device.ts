@@ -1,12 +1,13 @@
 /**
  * A mediated serial card: software that looks like a PCI function with one or two I/O BARs and reaches no memory. Modelled
- * on the kernel's sample (samples/vfio-mdev/mtty.c), whose migration states it does not have.
+ * on the kernel's sample, samples/vfio-mdev/mtty.c. Its state is the card's: it outlives who has it open.
  */
 import {
   type Caller,
   type EventFd,
   UapiError,
   type VfioConnection,
+  type VfioDmaLogging,
   type VfioDriver,
   type VfioFeature,
   type VfioInfo,
@@ -15,34 +16,62 @@ import {
   type VfioRegion,
   type VfioSession,
 } from '@ioasis/core'
+import { MttyMigration } from './mtty-migration.ts'
 import { MttyPort } from './mtty-port.ts'
 
 const REGION_SHIFT = 40n
 const PLACE = (1n << REGION_SHIFT) - 1n
 const CONFIG_REGION = 7
-const CONFIG_BYTES = 256
+/** One less than a configuration space: MTTY_CONFIG_SPACE_SIZE. Its memory has one byte more. */
+const CONFIG_BYTES = 255
+const CONFIG_MEMORY = 256
 const PORT_BYTES = 8
-/** include/uapi/linux/vfio.h: VFIO_DEVICE_FLAGS_RESET and _PCI, VFIO_REGION_INFO_FLAG_READ and _WRITE, VFIO_IRQ_INFO_*. */
+/** Port state there is room for, whatever the card shows. */
+const MOST_PORTS = 2
+/** include/uapi/linux/vfio.h: VFIO_DEVICE_FLAGS_PCI, VFIO_REGION_INFO_FLAG_READ and _WRITE, VFIO_IRQ_INFO_*. */
 const DEVICE_PCI = 2
 const READ_WRITE = 3
 const IRQ = { EVENTFD: 1, MASKABLE: 2, AUTOMASKED: 4, NORESIZE: 8 } as const
 /** VFIO_PCI_NUM_REGIONS and VFIO_PCI_NUM_IRQS. */
 const REGIONS = 9
 const IRQS = 5
-const INDEX = { INTX: 0, MSI: 1, REQ: 4 } as const
+const INDEX = { INTX: 0, MSI: 1 } as const
 /** Ids, class and BARs of a CH352 card, the one the sample looks like. */
 const CONFIG_HEAD = [0x48, 0x43, 0x53, 0x32, 0x01, 0x00, 0x00, 0x02, 0x10, 0x02, 0x00, 0x07]
 const BAR0 = 0x10
 const SUBSYSTEM = 0x2c
+const INTERRUPT_LINE = 0x3c
 const INTERRUPT_PIN = 0x3d
+/** "Vendor specific data" that the sample sets, the text in it included. */
+const VENDOR_DATA: readonly (readonly [at: number, byte: number])[] = [
+  [0x40, 0x23],
+  [0x43, 0x80],
+  [0x44, 0x23],
+  [0x48, 0x23],
+  [0x4c, 0x23],
+]
+const VENDOR_TEXT = { at: 0x60, text: 'PCI Serial/UART' } as const
 
 function configSpace(ports: number): Uint8Array {
-  const config = new Uint8Array(CONFIG_BYTES)
+  const config = new Uint8Array(CONFIG_MEMORY)
   config.set(CONFIG_HEAD)
   for (let port = 0; port < ports; port++) config[BAR0 + 4 * port] = 1
   config.set(CONFIG_HEAD.slice(0, 4), SUBSYSTEM)
   config[INTERRUPT_PIN] = 1
+  for (const [at, byte] of VENDOR_DATA) config[at] = byte
+  for (let i = 0; i < VENDOR_TEXT.text.length; i++) config[VENDOR_TEXT.at + i] = VENDOR_TEXT.text.charCodeAt(i)
   return config
+}
+
+/** What a card keeps between its users. */
+interface Card {
+  readonly ports: number
+  readonly config: Uint8Array
+  readonly allPorts: readonly MttyPort[]
+  readonly migration: MttyMigration
+  /** VFIO_DEVICE_GET_INFO was asked once: before, the sample knows of no interrupts. */
+  informed: boolean
+  interrupt: () => void
 }
 
 /** A device as it is offered to VFIO. */
@@ -50,71 +79,90 @@ export class MttyDevice implements VfioDriver {
   readonly name = 'vfio-mtty'
   readonly connection: VfioConnection
   readonly sysfs: string
-  readonly #ports: number
   readonly #uuid: string
+  readonly #card: Card
 
   /** @param uuid its name; @param sysfs its directory; @param ports 1 or 2 */
   constructor(uuid: string, sysfs: string, ports: number) {
     this.#uuid = uuid
-    this.#ports = ports
     this.sysfs = sysfs
     // It holds no pages: there is nothing to let go of.
     this.connection = { kind: 'emulated', name: uuid, unmapped: () => undefined }
+    const allPorts = Array.from({ length: MOST_PORTS }, () => new MttyPort(() => this.#card.interrupt()))
+    const migration = new MttyMigration({ ports: allPorts.slice(0, ports) })
+    const config = configSpace(ports)
+    this.#card = { ports, config, allPorts, migration, informed: false, interrupt: () => undefined }
   }
   matches(text: string): boolean {
     return text === this.#uuid
   }
   open(): VfioSession {
-    return new MttySession(this.#ports)
+    this.#card.migration.opened()
+    return new MttySession(this.#card)
   }
+}
+
+/** Writes nothing to memory: there is nothing to log (mtty_log_ops). */
+const NOTHING_DIRTY: VfioDmaLogging = {
+  start: (_ranges, pageSize) => pageSize,
+  stop: () => undefined,
+  report: () => undefined,
 }
 
 class MttySession implements VfioSession {
   readonly info: VfioInfo = { flags: DEVICE_PCI, regions: REGIONS, irqs: IRQS }
   readonly features: ReadonlyMap<number, VfioFeature> = new Map()
-  readonly #config: Uint8Array
-  readonly #ports: readonly MttyPort[]
-  readonly #events = new Map<number, EventFd>()
+  readonly migration: MttyMigration
+  readonly dmaLogging: VfioDmaLogging = NOTHING_DIRTY
+  readonly #card: Card
+  /** Of INTx and MSI at most one is in use. */
+  #used: { readonly index: number; readonly event: EventFd } | undefined
+  #masked = false
 
-  constructor(ports: number) {
-    this.#config = configSpace(ports)
-    this.#ports = Array.from({ length: ports }, () => new MttyPort(() => this.#interrupt()))
+  constructor(card: Card) {
+    this.#card = card
+    this.migration = card.migration
+    card.interrupt = () => this.#interrupt()
+  }
+  infoAsked(): void {
+    this.#card.informed = true
   }
   regionInfo(index: number): VfioRegion {
     if (index >= REGIONS) throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_REGION_INFO', { index })
-    const bytes = index === CONFIG_REGION ? CONFIG_BYTES : index < this.#ports.length ? PORT_BYTES : 0
+    const bytes = index === CONFIG_REGION ? CONFIG_BYTES : index < this.#card.ports ? PORT_BYTES : 0
     return { flags: READ_WRITE, size: BigInt(bytes), offset: BigInt(index) << REGION_SHIFT }
   }
   irqInfo(index: number): VfioIrq {
-    const count = this.irqCount(index)
-    if (count === 0) throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_IRQ_INFO', { index })
+    const known = index === INDEX.INTX || index === INDEX.MSI
+    if (!this.#card.informed || !known) throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_IRQ_INFO', { index })
     const kind = index === INDEX.INTX ? IRQ.MASKABLE | IRQ.AUTOMASKED : IRQ.NORESIZE
-    return { flags: IRQ.EVENTFD | kind, count }
+    return { flags: IRQ.EVENTFD | kind, count: 1 }
   }
-  irqCount(index: number): number {
-    return index === INDEX.INTX || index === INDEX.MSI || index === INDEX.REQ ? 1 : 0
+  /** The sample checks against the number of indices, not of interrupts of one. */
+  irqCount(): number {
+    return this.#card.informed ? IRQS : 0
   }
-  setIrqs(_caller: Caller, { index, count, action, data }: VfioIrqRequest): void {
-    if (action === undefined) throw new UapiError('ENOTTY', 'VFIO_DEVICE_SET_IRQS', { index })
-    if (action !== 'trigger') return
-    if (data.kind === 'eventfd') {
-      const event = count > 0 ? data.event(0) : undefined
-      if (event) this.#events.set(index, event)
-      else this.#events.delete(index)
-    } else if (data.kind === 'none' && count === 0) this.#events.delete(index)
-    else if (data.kind === 'none' || data.values[0]) this.#events.get(index)?.signal()
+  setIrqs(_caller: Caller, request: VfioIrqRequest): void {
+    const { index, action } = request
+    if (index > INDEX.MSI || (index === INDEX.MSI && (action === 'mask' || action === 'unmask')))
+      throw new UapiError('ENOTTY', 'VFIO_DEVICE_SET_IRQS', { index })
+    // None or several actions: the sample does nothing.
+    if (action === 'trigger') this.#trigger(request)
+    else if (action) this.#mask(request, action === 'mask')
   }
   read(_caller: Caller, offset: bigint, into: Uint8Array): number {
-    const { config, port, place } = this.#at(offset, into.length)
-    for (let i = 0; i < into.length; i++)
-      into[i] = config ? (this.#config[place + i] ?? 0) : (port?.read(place + i) ?? 0)
+    eachPiece(offset, into.length, (region, place, done, size) => {
+      into.fill(0, done, done + size)
+      if (region !== CONFIG_REGION) into[done] = this.#port(region).read(place & 0xffff)
+      else if (place + size <= CONFIG_MEMORY) into.set(this.#card.config.subarray(place, place + size), done)
+      else throw new UapiError('EFAULT', 'mtty_read', { place })
+    })
     return into.length
   }
   write(_caller: Caller, offset: bigint, from: Uint8Array): number {
-    const { config, port, place } = this.#at(offset, from.length)
-    from.forEach((value, i) => {
-      if (config) this.#writeConfig(place + i, value)
-      else port?.write(place + i, value)
+    eachPiece(offset, from.length, (region, place, done, size) => {
+      if (region !== CONFIG_REGION) this.#port(region).write(place & 0xffff, from[done] as number)
+      else this.#writeConfig(place & 0xffff, from.subarray(done, done + size))
     })
     return from.length
   }
@@ -122,36 +170,79 @@ class MttySession implements VfioSession {
     throw new UapiError('EINVAL', 'mmap')
   }
   reset(): void {
-    // The sample resets its migration state alone.
+    this.migration.reset()
   }
   request(): void {
-    this.#events.get(INDEX.REQ)?.signal()
+    // The sample has no way to tell its user.
   }
   close(): void {
-    this.#events.clear()
+    this.migration.close()
+    this.#release()
+    this.#card.interrupt = () => undefined
   }
 
-  /** @throws UapiError EINVAL beyond a region, or where nothing is */
-  #at(
-    offset: bigint,
-    bytes: number,
-  ): { readonly config: boolean; readonly port: MttyPort | undefined; readonly place: number } {
-    const region = Number(offset >> REGION_SHIFT)
-    const place = Number(offset & PLACE)
-    const config = region === CONFIG_REGION
-    const port = this.#ports[region]
-    const size = config ? CONFIG_BYTES : port ? PORT_BYTES : 0
-    if (place + bytes > size) throw new UapiError('EINVAL', 'mtty', { offset, bytes })
-    return { config, port, place }
+  /** @throws UapiError EFAULT for other regions; also where Linux would reach beyond its own array */
+  #port(region: number): MttyPort {
+    const port = this.#card.allPorts[region]
+    if (!port) throw new UapiError('EFAULT', 'mdev_access', { region })
+    return port
   }
-  /** COMMAND and the interrupt line keep what is written; a BAR answers sizing with its size. */
-  #writeConfig(at: number, value: number): void {
-    if (at === 0x04 || at === 0x05 || at === 0x3c) this.#config[at] = value
-    const bar = Math.floor((at - BAR0) / 4)
-    if (at < BAR0 || bar >= this.#ports.length) return
-    this.#config[at] = at % 4 === 0 ? (value & ~(PORT_BYTES - 1) & 0xff) | 1 : value
+  /** handle_pci_cfg_write: whole registers by their first byte. */
+  #writeConfig(at: number, from: Uint8Array): void {
+    const { config, ports } = this.#card
+    const view = new DataView(config.buffer)
+    const value = new DataView(Uint8Array.of(...from, 0, 0, 0).buffer).getUint32(0, true)
+    if (at === INTERRUPT_LINE) config[at] = from[0] as number
+    else if (at === BAR0 || at === BAR0 + 4) {
+      const sized = value === 0xffff_ffff ? (value & -PORT_BYTES) >>> 0 : value
+      const type = (config[at] as number) & 3
+      view.setUint32(at, at === BAR0 || ports === 2 ? (sized | type) >>> 0 : 0, true)
+    } else if (at === BAR0 + 8 || at === BAR0 + 12 || at === BAR0 + 16) view.setUint32(at, 0, true)
   }
+
   #interrupt(): void {
-    ;(this.#events.get(INDEX.MSI) ?? this.#events.get(INDEX.INTX))?.signal()
+    if (!this.#used || (this.#used.index === INDEX.INTX && this.#masked)) return
+    this.#used.event.signal()
+    this.#masked = this.#used.index === INDEX.INTX
+  }
+  #release(): void {
+    if (this.#used?.index === INDEX.INTX) this.#masked = false
+    this.#used = undefined
+  }
+  #mask({ index, start, count, data }: VfioIrqRequest, masked: boolean): void {
+    if (this.#used?.index !== index || start !== 0 || count !== 1)
+      throw new UapiError('EINVAL', 'VFIO_DEVICE_SET_IRQS', { index, start, count })
+    if (data.kind === 'eventfd') throw new UapiError('ENOTTY', 'VFIO_DEVICE_SET_IRQS', { index })
+    if (data.kind === 'none' || data.values[0]) this.#masked = masked
+  }
+  #trigger({ index, start, count, data }: VfioIrqRequest): void {
+    const mine = this.#used?.index === index
+    if (mine && count === 0 && data.kind === 'none') return this.#release()
+    if ((this.#used && !mine) || start !== 0 || count !== 1)
+      throw new UapiError('EINVAL', 'VFIO_DEVICE_SET_IRQS', { index, start, count })
+    if (data.kind === 'eventfd') {
+      this.#release()
+      const event = data.event(0)
+      if (event) this.#used = { index, event }
+      return
+    }
+    if (!mine) throw new UapiError('EINVAL', 'VFIO_DEVICE_SET_IRQS', { index })
+    if (data.kind === 'none' || data.values[0]) this.#interrupt()
+  }
+}
+
+/** mtty_read, mtty_write: pieces of 4, 2 and 1 bytes as the place in the file is aligned. */
+function eachPiece(
+  offset: bigint,
+  bytes: number,
+  run: (region: number, place: number, done: number, size: number) => void,
+): void {
+  for (let done = 0; done < bytes;) {
+    const at = offset + BigInt(done)
+    const left = bytes - done
+    const low = Number(at & 3n)
+    const size = left >= 4 && low === 0 ? 4 : left >= 2 && low % 2 === 0 ? 2 : 1
+    run(Number(at >> REGION_SHIFT), Number(at & PLACE), done, size)
+    done += size
   }
 }

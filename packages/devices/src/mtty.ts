@@ -9,6 +9,8 @@ const TYPES = [
   { id: 'mtty-1', name: 'Single port serial', ports: 1 },
   { id: 'mtty-2', name: 'Dual port serial', ports: 2 },
 ] as const
+/** Its text and one more byte are taken, as `echo` writes them. */
+const UUID_LENGTH = 36
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** A plug-in with the parent; cards are made through sysfs. Needs a package that provides VFIO's devices. */
@@ -24,6 +26,7 @@ export const mtty = (): Plugin => ({
 })
 
 interface Card {
+  readonly type: string
   readonly ports: number
   readonly registration: VfioRegistration
 }
@@ -43,7 +46,7 @@ class MttyParent {
       this.#sysfs.addFile(`${directory}/name`, { show: () => `${name}\n` })
       this.#sysfs.addFile(`${directory}/device_api`, { show: () => 'vfio-pci\n' })
       this.#sysfs.addFile(`${directory}/available_instances`, { show: () => `${Math.floor(this.#free / ports)}\n` })
-      this.#sysfs.addFile(`${directory}/create`, { store: (text) => this.#create(text.trim(), id, ports) })
+      this.#sysfs.addFile(`${directory}/create`, { store: (text) => this.#create(text, id, ports) })
     }
     this.#sysfs.addLink('/sys/class/mdev_bus/mtty', PARENT)
   }
@@ -55,16 +58,19 @@ class MttyParent {
     return MAX_PORTS - [...this.#cards.values()].reduce((sum, card) => sum + card.ports, 0)
   }
   /** @throws UapiError EINVAL for what is no UUID, EEXIST; ENOSPC when too few ports are left */
-  #create(uuid: string, type: string, ports: number): void {
-    if (!UUID.test(uuid)) throw new UapiError('EINVAL', 'mdev create', { uuid })
+  #create(written: string, type: string, ports: number): void {
+    const uuid = written.slice(0, UUID_LENGTH)
+    if (written.length > UUID_LENGTH + 1 || !UUID.test(uuid)) throw new UapiError('EINVAL', 'mdev create', { uuid })
     if (this.#cards.has(uuid)) throw new UapiError('EEXIST', 'mdev create', { uuid })
     if (this.#free < ports) throw new UapiError('ENOSPC', 'mdev create', { type })
     const directory = `${PARENT}/${uuid}`
     this.#sysfs.addFile(`${directory}/remove`, { store: (text) => this.#removeAsked(uuid, text) })
+    this.#sysfs.addFile(`${directory}/vendor/sample_mdev_dev`, { show: () => `This is MDEV ${uuid}\n` })
     this.#sysfs.addLink(`${directory}/mdev_type`, `${PARENT}/mdev_supported_types/${type}`)
+    this.#sysfs.addLink(`${PARENT}/mdev_supported_types/${type}/devices/${uuid}`, directory)
     this.#sysfs.addLink(`/sys/bus/mdev/devices/${uuid}`, directory)
     const registration = this.#devices.add(new MttyDevice(uuid, directory, ports))
-    this.#cards.set(uuid, { ports, registration })
+    this.#cards.set(uuid, { type, ports, registration })
   }
   /** drivers/vfio/mdev/mdev_sysfs.c remove_store: a number that is 0 does nothing. */
   #removeAsked(uuid: string, text: string): void {
@@ -77,6 +83,7 @@ class MttyParent {
     if (!card) return
     this.#cards.delete(uuid)
     card.registration.remove()
+    this.#sysfs.remove(`${PARENT}/mdev_supported_types/${card.type}/devices/${uuid}`)
     this.#sysfs.remove(`/sys/bus/mdev/devices/${uuid}`)
     this.#sysfs.remove(`${PARENT}/${uuid}`)
   }

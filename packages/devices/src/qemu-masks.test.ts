@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { acs, advancedErrors, express, msi, msix, powerManagement } from './capabilities.ts'
 import { buildConfig } from './config-builder.ts'
-import { qemuWritable } from './qemu-masks.ts'
+import { qemuScratch, qemuWritable } from './qemu-masks.ts'
 
 const NIC = { vendor: 0x8086, device: 0x10d3, classCode: 0x020000 }
 const dword = (bytes: Uint8Array, at: number): number => new DataView(bytes.buffer).getUint32(at, true)
@@ -20,6 +20,10 @@ describe('a function of QEMU', () => {
   })
   const writable = qemuWritable(config, [])
 
+  test('keeps over a reset what belongs to no capability', () => {
+    const scratch = qemuScratch(config)
+    expect([0x3f, 0x40, 0x57, 0x58, 0x100, 0x200].map((at) => scratch[at])).toEqual([0, 0xff, 0, 0xff, 0, 0xff])
+  })
   test('has neither parity response nor a latency timer', () => {
     expect(dword(writable, 0x04) & 0xffff).toBe(0x507)
     const conventional = qemuWritable(buildConfig(NIC), [])
@@ -67,7 +71,46 @@ test('a capability of unknown length reaches to the next one, the last to the en
   expect(dword(writable, 0xfc)).toBe(0)
 })
 
-test('without extended capabilities all of the extended space is scratch', () => {
+test('without extended capabilities all of the extended space is scratch, but for the empty header', () => {
   const writable = qemuWritable(buildConfig({ ...NIC, capabilities: [express()] }), [])
-  expect(writable.slice(0x100).every((byte) => byte === 0xff)).toBe(true)
+  expect(dword(writable, 0x100)).toBe(0)
+  expect(writable.slice(0x104).every((byte) => byte === 0xff)).toBe(true)
+})
+
+describe('an endpoint of QEMU', () => {
+  const at = 0x80
+  const controls = (vendor: number, deviceCapabilities = 0) => {
+    const config = buildConfig({
+      ...NIC,
+      vendor,
+      capabilities: [
+        { ...express(), at },
+        { ...powerManagement(), at: 0x50 },
+      ],
+    })
+    new DataView(config.buffer).setUint32(at + 4, deviceCapabilities, true)
+    const writable = qemuWritable(config, [])
+    const word = (offset: number): number => dword(writable, offset) & 0xffff
+    return { device: word(at + 0x08), link: word(at + 0x10), device2: word(at + 0x28), power: word(0x54) }
+  }
+  test('has neither payload size, read request size, tags nor snooping to set', () => {
+    expect(controls(0x1b36)).toEqual({ device: 0, link: 0, device2: 0x8000, power: 0x3 })
+  })
+  test('can be told to reset where it says so', () => {
+    expect(controls(0x1b36, 0x1000_0000).device).toBe(0x8000)
+  })
+  test('keeps error reporting and link clocks as a virtio device, events and data select as an Intel one', () => {
+    expect(controls(0x1af4, 0x1000_0000)).toEqual({ device: 0x800f, link: 0xc0, device2: 0x8000, power: 0x3 })
+    expect(controls(0x8086).power).toBe(0x1f03)
+  })
+})
+
+test('the access window of a virtio device keeps BAR, offset, length and data; its other capabilities nothing', () => {
+  const window = { id: 0x09, body: Uint8Array.of(0, 0, 20, 5, ...Array<number>(16).fill(0)), at: 0x60 }
+  const common = { id: 0x09, body: Uint8Array.of(0, 0, 16, 1, ...Array<number>(12).fill(0)), at: 0x80 }
+  const of = (vendor: number): Uint8Array =>
+    qemuWritable(buildConfig({ ...NIC, vendor, capabilities: [window, common] }), [])
+  const writable = of(0x1af4)
+  expect([dword(writable, 0x60), dword(writable, 0x64), dword(writable, 0x70)]).toEqual([0, 0xff, 0xffff_ffff])
+  expect([dword(writable, 0x84), dword(writable, 0x8c), dword(of(0x8086), 0x64)]).toEqual([0, 0, 0])
 })

@@ -2,7 +2,14 @@
  * A function that shows a recorded configuration space. Its BARs have the recorded sizes; their registers read zero, except
  * the bytes given as data. The MSI-X table and pending bits are the bus's own: they work.
  */
-import { type Bar, CompositionError, type FunctionModel, hex, type MmioWindow } from '@ioasis/core'
+import {
+  type Bar,
+  CompositionError,
+  type FunctionModel,
+  hex,
+  type MmioWindow,
+  type VirtualFunctions,
+} from '@ioasis/core'
 
 /** Bytes that read as given and do not change. */
 export interface RecordedRegister {
@@ -29,7 +36,11 @@ export interface Recording {
   readonly config: Uint8Array
   /** For each byte of `config`, the bits software can write; absent: the usual ones. */
   readonly writable?: Uint8Array
+  /** For each byte of `config`, the bits that a reset leaves alone; absent: none. */
+  readonly kept?: Uint8Array
   readonly bars: readonly RecordedBar[]
+  /** Its virtual functions. */
+  readonly virtualFunctions?: VirtualFunctions
   /** Known register contents. */
   readonly registers?: readonly RecordedRegister[]
 }
@@ -70,16 +81,20 @@ export class RecordedFunction implements FunctionModel {
   readonly name: string
   readonly config: Uint8Array
   readonly writable?: Uint8Array
+  readonly keptOverReset?: Uint8Array
   readonly bars: readonly Bar[]
+  readonly virtualFunctions?: VirtualFunctions
 
   /** @throws CompositionError for a configuration space that is neither 256 nor 4096 bytes */
-  constructor({ name, config, writable, bars, registers = [] }: Recording) {
+  constructor({ name, config, writable, kept, bars, virtualFunctions, registers = [] }: Recording) {
     if (config.length !== 256 && config.length !== 4096) {
       throw new CompositionError(`${name}: a configuration space of ${config.length} bytes; 256 or 4096 are possible`)
     }
     this.name = name
     this.config = config.slice()
     if (writable) this.writable = writable.slice()
+    if (kept) this.keptOverReset = kept.slice()
+    if (virtualFunctions) this.virtualFunctions = virtualFunctions
     this.bars = bars.map((bar) => ({ ...bar, window: fixedWindow(registers.filter((r) => r.bar === bar.index)) }))
   }
 }

@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest'
 import { Cpus, createHost, parseBdf, Pci, type PciFunction, type Host } from '@ioasis/core'
-import { DMA_ENGINE, dmaEngine, edu, pciTestdev, pcieToPciBridge, rootPort } from '@ioasis/devices'
+import {
+  buildConfig,
+  DMA_ENGINE,
+  dmaEngine,
+  edu,
+  express,
+  pciTestdev,
+  pcieToPciBridge,
+  placed,
+  rootPort,
+  sriov,
+  virtualConfig,
+} from '@ioasis/devices'
 import { firmware } from './firmware.ts'
 
 const at = (host: Host, name: string): PciFunction => host.get(Pci).at(0, parseBdf(name)?.bdf ?? -1) as PciFunction
@@ -34,6 +46,25 @@ test('leaves addresses that were given, and goes around them', () => {
   })
   expect(at(host, '00:01.0').barAddress(0)).toBe(0xc000_0000)
   expect(at(host, '00:02.0').barAddress(0)).toBe(0xc010_0000)
+})
+
+test('gives virtual functions their addresses beforehand', () => {
+  const bars = [{ index: 0, size: 0x4000, space: 'memory', wide: true, prefetchable: true } as const]
+  const capabilities = [
+    express({ flr: true }),
+    { ...sriov({ vfs: 4, offset: 0x80, stride: 1, device: 2, link: 0x28 }), at: 0x100 },
+  ]
+  const config = buildConfig({ vendor: 0x1234, device: 1, classCode: 0x020000, capabilities })
+  const virtualFunctions = { bars, make: () => ({ name: 'virtual', config: virtualConfig(config), bars }) }
+  const one = placed('physical', { at: '00:05.0' }, [], () => ({
+    name: 'physical',
+    config,
+    bars: [],
+    virtualFunctions,
+  }))
+  using host = createHost({ plugins: [edu({ at: '00:01.0' }), one, firmware()] })
+  at(host, '00:05.0').sriov?.enable(2)
+  expect([at(host, '00:15.0').barAddress(0), at(host, '00:15.1').barAddress(0)]).toEqual([0xc010_0000, 0xc010_4000])
 })
 
 test('says which BAR finds no room', () => {

@@ -13,6 +13,7 @@ export interface FirmwareOptions {
 }
 
 const COMMAND = 0x04
+const VF_BAR0 = 0x24
 const DECODE = 3
 const FORWARD = 7
 /** Bridges forward memory in units of 1 MiB, I/O in units of 4 KiB. */
@@ -42,6 +43,7 @@ export function assignAddresses(pci: PciTopology, options: FirmwareOptions = {})
 function assign(pci: PciTopology, fn: PciFunction, memory: Space, io: Space): void {
   for (const bar of fn.bars)
     if (fn.barRegister(bar.index) === 0) program(fn, bar, (bar.space === 'io' ? io : memory).next(fn, bar))
+  assignVirtual(fn, memory)
   if (!fn.bridge) {
     if (fn.bars.length > 0) fn.writeConfig(COMMAND, 2, fn.readConfig(COMMAND, 2) | DECODE)
     return
@@ -56,6 +58,17 @@ function assign(pci: PciTopology, fn: PciFunction, memory: Space, io: Space): vo
     fn.writeConfig(0x20, 4, (((firstMemory >>> 16) & 0xfff0) | (memoryLast & 0xfff0_0000)) >>> 0)
   if (ioLast > firstIo) fn.writeConfig(0x1c, 2, ((firstIo >>> 8) & 0xf0) | (ioLast & 0xf000))
   fn.writeConfig(COMMAND, 2, fn.readConfig(COMMAND, 2) | FORWARD)
+}
+
+/** As the kernel does, which gives addresses to virtual functions beforehand: all BARs n lie together. */
+function assignVirtual(fn: PciFunction, memory: Space): void {
+  const { sriov } = fn
+  for (const bar of sriov?.bars ?? []) {
+    if (!sriov || sriov.base(bar) !== 0) continue
+    const at = sriov.at + VF_BAR0 + 4 * bar.index
+    fn.writeConfig(at, 4, memory.next(fn, { ...bar, size: bar.size * sriov.totalVfs }))
+    if (bar.wide) fn.writeConfig(at + 4, 4, 0)
+  }
 }
 
 function windowIsOpen(bridge: PciFunction): boolean {
@@ -87,7 +100,7 @@ class Space {
     const first = fn.barRegister(bar.index)
     if (first > 0) this.#taken.push({ first, end: first + bar.size })
   }
-  next(fn: PciFunction, { index, size }: Bar): number {
+  next(fn: PciFunction, { index, size }: Pick<Bar, 'index' | 'size'>): number {
     let first = roundUp(this.#next, size)
     for (let hit = this.#hit(first, size); hit; hit = this.#hit(first, size)) first = roundUp(hit.end, size)
     this.#next = first + size

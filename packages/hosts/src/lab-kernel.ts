@@ -12,6 +12,8 @@ import {
   type Plugin,
 } from '@ioasis/core'
 import { mtty } from '@ioasis/devices'
+import * as mockCalls from '@ioasis/iommu-mock'
+import { iommuMock } from '@ioasis/iommu-mock'
 import * as iommufdCalls from '@ioasis/iommufd'
 import { iommufd } from '@ioasis/iommufd'
 import * as kvmCalls from '@ioasis/kvm'
@@ -19,29 +21,23 @@ import { kvm } from '@ioasis/kvm'
 import * as uapi from '@ioasis/uapi'
 import { vfio } from '@ioasis/vfio'
 import { vfioPci } from '@ioasis/vfio-pci'
+import type { LabDevice, LabTraceMachine } from './lab-device.ts'
 import { labMachine } from './lab.ts'
 import type { MachineDescription } from './machine-description.ts'
 import { plainDrivers } from './plain-drivers.ts'
+import { POWER_MACHINES, powerTraceMachine } from './power-machines.ts'
 import { memoryDevices } from './memory-devices.ts'
 import { recordedMemory, type RecordedOptions, recordedPlugins } from './recorded-machine.ts'
 
 /** What differs between the four kernels: their configuration options. */
 const KERNELS: Readonly<Record<string, Partial<Kernel>>> = {
-  debian: { iommufd: false, cdev: false, container: 'type1' },
+  debian: { iommufd: false, cdev: false, container: 'type1', noiommu: false, iommuDebugFiles: false },
   type1: { iommufd: true, cdev: true, container: 'type1' },
   compat: { iommufd: true, cdev: true, container: 'iommufd' },
   test: { iommufd: true, cdev: true, container: 'type1', test: true },
 }
 /** Names of the kernels. */
 export const LAB_KERNELS: readonly string[] = Object.freeze(Object.keys(KERNELS))
-
-/** A function that scenarios name. */
-export interface LabDevice {
-  /** `0000:01:00.0`. */
-  readonly bdf: string
-  /** The driver it has when a scenario begins; `none`: no driver. */
-  readonly driver: string
-}
 
 const assigned = (bdf: string): LabDevice => ({ bdf: `0000:${bdf}`, driver: 'vfio-pci' })
 /** By alias, in the order in which vfio-pci took them: that is the order of their device nodes. */
@@ -84,13 +80,14 @@ export function kernelHost(
   const options = KERNELS[kernelName]
   if (!options) throw new CompositionError(`kernel "${kernelName}" is not known; there are ${LAB_KERNELS.join(', ')}`)
   return createHost({
-    machine: { ram: RAM, ...recordedMemory(description), ...machine },
+    machine: { ram: RAM, scattered: true, ...recordedMemory(description), ...machine },
     kernel: { noiommu: description.iommu === undefined, ...options, ...kernel },
     plugins: [
       ...recordedPlugins(description, recorded),
       memoryDevices(),
       plainDrivers(),
       ...(options.iommufd === true ? [iommufd()] : []),
+      ...(options.test === true ? [iommuMock()] : []),
       vfio(),
       vfioPci(),
       kvm(),
@@ -117,20 +114,20 @@ export function labHost(name: string, options: LabOptions = {}): Host {
   })
 }
 
-/** A lab host as the player of traces wants it: with the functions that scripts name, and calls this kernel may not have. */
-export interface LabTraceMachine {
-  readonly host: Host
-  readonly devices: Readonly<Record<string, LabDevice>>
-  readonly calls: readonly AnyIoctlCall[]
-}
+const CALLS: readonly AnyIoctlCall[] = Object.values<unknown>({
+  ...uapi,
+  ...iommufdCalls,
+  ...mockCalls,
+  ...kvmCalls,
+}).filter(isCall)
 
-/** @throws CompositionError as `labHost` */
-export const labTraceMachine = (name: string, options: LabOptions = {}): LabTraceMachine => ({
-  host: labHost(name, options),
-  devices: LAB_DEVICES,
-  calls: Object.values<unknown>({ ...uapi, ...iommufdCalls, ...kvmCalls }).filter(isCall),
-})
+/** A recorded machine by the name its traces have: `intel-sc.type1`, `powernv10`. @throws CompositionError as `labHost` */
+export const labTraceMachine = (name: string, options: LabOptions = {}): LabTraceMachine =>
+  POWER_MACHINES.includes(name)
+    ? powerTraceMachine(name, CALLS, options)
+    : { host: labHost(name, options), devices: LAB_DEVICES, calls: CALLS }
 
 /** What the uAPI packages export are calls, layouts and numbers. */
-const isCall = (value: unknown): value is AnyIoctlCall =>
-  typeof value === 'object' && value !== null && 'number' in value && 'minimum' in value
+function isCall(value: unknown): value is AnyIoctlCall {
+  return typeof value === 'object' && value !== null && 'number' in value && 'minimum' in value
+}

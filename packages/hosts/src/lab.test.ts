@@ -30,7 +30,10 @@ test('keeps the recorded capability registers of the others', () => {
 
 test('says what is not modelled', () => {
   expect(labMachine('intel').limits).toEqual([])
-  expect(labMachine('amd').limits).toEqual(['AMD-Vi is not modelled: topology and groups only, DMA is not translated'])
+  expect(labMachine('amd').limits).toEqual([])
+  expect(labMachine('intel-sm').limits).toEqual([
+    'scalable mode is not modelled: topology and groups only, DMA is not translated',
+  ])
 })
 
 test('lists the names when asked for another one', () => {

@@ -26,7 +26,6 @@ interface LabRow {
 }
 
 const SCALABLE = ['scalable mode is not modelled: topology and groups only, DMA is not translated']
-const AMD = ['AMD-Vi is not modelled: topology and groups only, DMA is not translated']
 const NO_IOMMU = ['there is no IOMMU: no groups until a driver makes no-IOMMU groups']
 
 const ROWS: Readonly<Record<string, LabRow>> = {
@@ -78,18 +77,16 @@ const ROWS: Readonly<Record<string, LabRow>> = {
     commandLine: 'intel_iommu=on',
     limits: SCALABLE,
   },
-  amd: { dump: 'q35-amd', qemu: 'amd-iommu,intremap=on,dma-remap=on', commandLine: 'amd_iommu=on', limits: AMD },
+  amd: { dump: 'q35-amd', qemu: 'amd-iommu,intremap=on,dma-remap=on', commandLine: 'amd_iommu=on' },
   'amd-xt': {
     dump: 'q35-amd-xt',
     qemu: 'amd-iommu,intremap=on,dma-remap=on,xtsup=on,device-iotlb=on',
     commandLine: 'amd_iommu=on',
-    limits: AMD,
   },
   'amd-pt': {
     dump: 'q35-amd',
     qemu: 'amd-iommu,intremap=on,dma-remap=on',
     commandLine: 'amd_iommu=on iommu=pt',
-    limits: AMD,
   },
   noiommu: {
     dump: 'q35-noiommu',

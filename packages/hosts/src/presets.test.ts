@@ -1,10 +1,21 @@
 import { describe, expect, test } from 'vitest'
-import { Clock, Cpus, type Host, IommuGroups, Kernel, Memory, parseBdf, Pci, type PciFunction } from '@ioasis/core'
+import {
+  Clock,
+  Cpus,
+  type Host,
+  IommuGroups,
+  Kernel,
+  Memory,
+  parseBdf,
+  Pci,
+  type PciFunction,
+  Sysfs,
+} from '@ioasis/core'
 import { EDU, edu } from '@ioasis/devices'
 import { labMachine, LAB_MACHINES } from './lab.ts'
 import { lspciText } from './lspci-text.test-kit.ts'
 import { nameOfFunction } from './machine-description.ts'
-import { intelHost, lspciHost, machineHost } from './presets.ts'
+import { amdHost, intelHost, lspciHost, machineHost } from './presets.ts'
 
 const at = (host: Host, name: string): PciFunction => host.get(Pci).at(0, parseBdf(name)?.bdf ?? -1) as PciFunction
 const groupsOf = (host: Host) =>
@@ -59,8 +70,11 @@ test('is a no-IOMMU kernel without an IOMMU', () => {
   expect(groupsOf(host)).toEqual([])
 })
 
-test('an Intel host blocks DMA of a function whose domain maps nothing', () => {
-  using host = intelHost({ plugins: [edu({ at: '00:01.0' })] })
+test.each([
+  ['an Intel host', intelHost],
+  ['an AMD host', amdHost],
+])('%s blocks DMA of a function whose domain maps nothing', (_name, make) => {
+  using host = make({ plugins: [edu({ at: '00:01.0' })] })
   const fn = at(host, '00:01.0')
   fn.writeConfig(4, 2, 6)
   const [cpu] = host.get(Cpus)
@@ -71,6 +85,20 @@ test('an Intel host blocks DMA of a function whose domain maps nothing', () => {
   cpu.store(registers + EDU.DMA_COMMAND, 4, 3n)
   host.get(Clock).advance(100)
   expect((fn.model as { lastStatus?: number }).lastStatus).toBeGreaterThan(0)
+})
+
+test('an AMD host shows its unit in sysfs, below its function', () => {
+  using host = amdHost()
+  const sysfs = host.get(Sysfs)
+  expect(sysfs.resolve('/sys/class/iommu/ivhd0')).toBe('/sys/devices/pci0000:00/0000:00:00.2/iommu/ivhd0')
+  expect(sysfs.read('/sys/class/iommu/ivhd0/device/class')).toBe('0x080600\n')
+})
+
+test('the recorded AMD unit shows what it did', () => {
+  using host = machineHost('amd')
+  const sysfs = host.get(Sysfs)
+  expect(sysfs.read('/sys/class/iommu/ivhd0/amd-iommu/cap')).toBe('1f03000f\n')
+  expect(sysfs.read('/sys/class/iommu/ivhd0/amd-iommu/features')).toBe('29d3:0\n')
 })
 
 test('an lspci dump becomes a host with the groups its topology gives', () => {

@@ -1,5 +1,6 @@
 /** Hosts in one call. Each is what its few lines say: copy them to compose another one. */
 import { createHost, type Host, type HostOptions } from '@ioasis/core'
+import { amdIommu, type AmdOptions } from '@ioasis/iommu-amd'
 import { intelIommu, type IntelOptions } from '@ioasis/iommu-intel'
 import { firmware } from './firmware.ts'
 import { labMachine } from './lab.ts'
@@ -13,6 +14,10 @@ export type PresetOptions = HostOptions
 /** A machine with an Intel IOMMU; BARs of `plugins`' functions get addresses. @param options `iommu`: how it differs from one VT-d unit that covers everything */
 export const intelHost = ({ iommu, plugins = [], ...rest }: PresetOptions & { iommu?: IntelOptions } = {}): Host =>
   createHost({ ...rest, plugins: [intelIommu(iommu), ...plugins, firmware()] })
+
+/** A machine with an AMD IOMMU. @param options `iommu`: how it differs from one AMD-Vi unit that covers everything */
+export const amdHost = ({ iommu, plugins = [], ...rest }: PresetOptions & { iommu?: AmdOptions } = {}): Host =>
+  createHost({ ...rest, plugins: [amdIommu(iommu), ...plugins, firmware()] })
 
 /** A described machine as a host. @throws CompositionError naming what cannot be composed */
 export const describedHost = (

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createHost, IommuUnit, parseBdf, Pci } from '@ioasis/core'
+import { Cpus, createHost, idsOf, IommuGroups, IommuUnit, parseBdf, Pci } from '@ioasis/core'
 import { DmaEngine, Edu, PciTestdev } from '@ioasis/devices'
 import { labMachine, recordedMachine } from './lab.ts'
 import { recordedMemory, recordedPlugins } from './recorded-machine.ts'
@@ -48,11 +48,13 @@ test('functions of QEMU have its writable bits and a valid image in each ROM', (
   ])
 })
 
-test('has one VT-d unit where the machine has one, none where the silicon is not modelled', () => {
+test('has one unit of the kind the machine has, none where the silicon is not modelled', () => {
   using intel = compose()
   expect(intel.all(IommuUnit).map((u) => u.name)).toEqual(['dmar0'])
   using amd = compose(recordedMachine('q35-amd'))
-  expect(amd.all(IommuUnit)).toEqual([])
+  expect(amd.all(IommuUnit).map((u) => u.name)).toEqual(['ivhd0'])
+  using scalable = compose(recordedMachine('q35-intel-sm'))
+  expect(scalable.all(IommuUnit).length).toBe(0)
 })
 
 test('works without a DMAR table: one unit covers everything', () => {
@@ -70,4 +72,24 @@ test('names the source when a function cannot stand', () => {
   const [first] = description.functions
   const broken = { ...description, functions: [{ ...first, config: new Uint8Array(64) }] } as typeof description
   expect(() => compose(broken)).toThrow(/^q35-intel-sc: 0000:00:00\.0|configuration space of 64 bytes/)
+})
+
+test('a recorded physical function makes virtual ones, each in a group of its own', () => {
+  using host = compose(undefined, { personality: 'qemu' })
+  const pf = host.get(Pci).get('05:00.0')
+  const groups = host.get(IommuGroups)
+  pf.sriov?.enable(2)
+  const [first, second] = [host.get(Pci).get('05:10.0'), host.get(Pci).get('05:10.2')]
+  expect([groups.of(first)?.id, groups.of(second)?.id, groups.of(first)?.devices.length]).toEqual([16, 17, 1])
+  expect([idsOf(first).vendor, idsOf(first).device, idsOf(first).class]).toEqual([0x8086, 0x10ca, 0x020000])
+  expect([first.barAddress(0), second.barAddress(3)]).toEqual([0xfd20_0000, 0xfd22_4000])
+  first.writeConfig(0x04, 2, 0xffff)
+  expect(first.readConfig(0x04, 2)).toBe(0x0507)
+  expect(first.capability(0x11)).toBe(0x70)
+})
+
+test('the boot display has its ROM in memory', () => {
+  using host = compose(undefined, { personality: 'qemu' })
+  expect(host.get(Pci).get('00:08.0').romShadow).toEqual({ first: 0xc_0000, bytes: 0x2_0000 })
+  expect(host.get(Cpus)[0].load(0xc_0000, 2)).toBe(0xaa55n)
 })

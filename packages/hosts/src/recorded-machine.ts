@@ -6,16 +6,31 @@ import {
   findCapability,
   type FunctionModel,
   hex,
+  type HostMemory,
   isBridge,
   type MachineOptions,
+  Memory,
   MSI_WINDOW,
   Pci,
   type PciFunction,
   type PciTopology,
   type Plugin,
   type ReservedRegion,
+  type VirtualFunctions,
 } from '@ioasis/core'
-import { Edu, optionRom, PciTestdev, qemuWritable, RecordedFunction, type RecordedRegister } from '@ioasis/devices'
+import {
+  Edu,
+  optionRom,
+  PciTestdev,
+  qemuScratch,
+  qemuWritable,
+  RecordedFunction,
+  type RecordedRegister,
+  StandardVga,
+  virtualConfig,
+  type VirtualConfig,
+} from '@ioasis/devices'
+import { amdIommu, amdOptionsOf, parseIvrs } from '@ioasis/iommu-amd'
 import { intelIommu, intelOptionsOf, type IntelUnitOptions, parseDmar } from '@ioasis/iommu-intel'
 import {
   busesBehind,
@@ -28,6 +43,10 @@ import {
 } from './machine-description.ts'
 import { topologyOnlyIommu } from './topology-only.ts'
 
+const STANDARD_VGA = '1234:1111'
+/** What PC firmware writes first on the boot display, SeaBIOS src/bootsplash.c enable_vga_console; the rest of the screen was not recorded. */
+const BOOT_TEXT = 'SeaBIOS (version 1.17.0-debian-1.17.0-1)'
+
 /** What a description leaves open. */
 export interface RecordedOptions {
   /** `iommu=pt`. Default: as the recorded groups say. */
@@ -35,7 +54,7 @@ export interface RecordedOptions {
   /** Bits of an address on the bus; default: as the DMAR table says, 48 without one. */
   readonly addressWidth?: number
   /**
-   * Whether VT-d units and recorded functions follow the specification (functions: usual hardware) or QEMU where they differ;
+   * Whether IOMMUs and recorded functions follow the specification (functions: usual hardware) or QEMU where they differ;
    * default `specification`.
    */
   readonly personality?: 'specification' | 'qemu'
@@ -79,13 +98,31 @@ export function recordedModel(
   // a host bridge may show 4096 bytes without being PCI Express; what lies above 256 is then no capability list
   const config = findCapability(fn.config, 0x10) ? fn.config : fn.config.slice(0, 256)
   const qemu = personality === 'qemu'
-  return new RecordedFunction({
+  const shown = new RecordedFunction({
     name: `${isBridge(fn.config) ? 'bridge ' : ''}${id}`,
     config,
-    ...(qemu ? { writable: qemuWritable(config, fn.bars) } : {}),
+    ...(qemu ? { writable: qemuWritable(config, fn.bars), kept: qemuScratch(config) } : {}),
     bars: fn.bars,
+    ...(fn.vfBars.length > 0 ? { virtualFunctions: virtualFunctionsOf(fn, qemu) } : {}),
     registers: [...(KNOWN_REGISTERS[id] ?? []), ...(qemu ? romOf(fn) : [])],
   })
+  return id === STANDARD_VGA ? new StandardVga(shown, { bootText: BOOT_TEXT }) : shown
+}
+
+const INTEL_82576 = '8086:10c9'
+/** What the virtual functions of a physical one have: QEMU 11.1 hw/net/igbvf.c igbvf_pci_realize. Of others only the PCI Express capability is known. */
+const VIRTUAL: Readonly<Record<string, VirtualConfig>> = {
+  [INTEL_82576]: {
+    msix: { at: 0x70, entries: 3, table: { bar: 3, offset: 0 }, pending: { bar: 3, offset: 0x2000 } },
+  },
+}
+
+function virtualFunctionsOf(fn: DescribedFunction, qemu: boolean): VirtualFunctions {
+  const name = `virtual function of ${idOf(fn)}`
+  const config = virtualConfig(fn.config, VIRTUAL[idOf(fn)])
+  const bars = fn.vfBars
+  const masks = qemu ? { writable: qemuWritable(config, []), kept: qemuScratch(config) } : {}
+  return { bars, make: () => new RecordedFunction({ name, config, bars, ...masks }) }
 }
 
 /**
@@ -122,17 +159,33 @@ function functionsPlugin(description: MachineDescription, options: RecordedOptio
   return {
     name: `machine ${description.name}`,
     contract: 1,
-    needs: [Pci, Clock],
+    needs: [Pci, Clock, Memory],
     setup: (host) => {
       const pci = host.get(Pci)
       const clock = host.get(Clock)
       for (const { segment, bus } of rootBuses(description)) pci.addRootBus(segment, bus)
+      if (options.personality === 'qemu') placeVideoRom(host.get(Memory), description)
       for (const fn of description.functions.toSorted(bridgesFirst(description))) {
         const model = options.model?.(nameOfFunction(fn), fn) ?? recordedModel(fn, clock, options.personality)
         placeOne(pci, model, fn, description.name)
       }
     },
   }
+}
+
+/** Where PC firmware copies the boot display's ROM to: memory that a kernel does not use. */
+const VIDEO_ROM = { first: 0xc_0000, bytes: 0x2_0000 } as const
+
+function placeVideoRom(memory: HostMemory, { functions }: MachineDescription): void {
+  const display = functions.find(({ config }) => u16(config, 0x0a) === 0x0300 && ((config[0x04] as number) & 3) !== 0)
+  if (!display) return
+  const image = optionRom({ vendor: u16(display.config, 0), device: u16(display.config, 2), classCode: 0x030000 })
+  const load = (offset: number, size: number): bigint => {
+    let value = 0n
+    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(image[offset + i] ?? 0)
+    return value
+  }
+  memory.addMmio(VIDEO_ROM.first, VIDEO_ROM.bytes, { load, store: () => undefined }, 'video ROM')
 }
 
 function placeOne(pci: PciTopology, model: FunctionModel, fn: DescribedFunction, source: string): void {
@@ -172,12 +225,13 @@ function iommuPlugin(description: MachineDescription, options: RecordedOptions):
   if (!iommu) return undefined
   if (iommu.kind === 'intel' && (iommu.ecap & SCALABLE_MODE) === 0n)
     return vtd(description, iommu, identityDefault, options)
+  if (iommu.kind === 'amd') return amdVi(description, identityDefault, options)
   return topologyOnlyIommu({
-    name: iommu.kind === 'amd' ? 'iommu-amd (topology only)' : 'iommu-intel scalable mode (topology only)',
+    name: 'iommu-intel scalable mode (topology only)',
     covers: (fn) => !isIommuFunction(fn),
-    defaultType: identityDefault ? 'identity' : iommu.kind === 'amd' ? 'DMA' : 'DMA-FQ',
-    reserved: iommu.kind === 'amd' ? [INTERRUPT_WINDOW, HYPERTRANSPORT] : [INTERRUPT_WINDOW],
-    caps: { enforcesCoherency: iommu.kind === 'amd' || (iommu.ecap & 0x80n) !== 0n },
+    defaultType: identityDefault ? 'identity' : 'DMA-FQ',
+    reserved: [INTERRUPT_WINDOW],
+    caps: { enforcesCoherency: (iommu.ecap & 0x80n) !== 0n },
   })
 }
 
@@ -191,13 +245,22 @@ const INTERRUPT_WINDOW: ReservedRegion = {
   read: false,
   write: false,
 }
-/** drivers/iommu/amd/iommu.c amd_iommu_get_resv_regions: the HyperTransport range. */
-const HYPERTRANSPORT: ReservedRegion = {
-  first: 0xfd_0000_0000n,
-  last: 0xff_ffff_ffffn,
-  type: 'reserved',
-  read: false,
-  write: false,
+
+/** Units as the IVRS table places them; their functions tell the rest. */
+function amdVi(
+  { name, acpi, functions }: MachineDescription,
+  identityDefault: boolean,
+  { personality = 'specification' }: RecordedOptions,
+): Plugin {
+  const table = acpi['IVRS']
+  if (!table) throw new CompositionError(`${name}: there is no IVRS table to tell where the AMD-Vi units are`)
+  const headerOf = (segment: number, bdf: number, offset: number): number => {
+    const fn = functions.find((one) => one.segment === segment && one.bdf === bdf)
+    if (!fn) throw new CompositionError(`${name}: no function stands where IVRS says that a unit is`)
+    return u16(fn.config, offset) | (u16(fn.config, offset + 2) << 16)
+  }
+  const { units = [], ...rest } = amdOptionsOf(parsed(name, table, parseIvrs), headerOf)
+  return amdIommu({ ...rest, identityDefault, units: units.map((unit) => Object.assign({}, unit, { personality })) })
 }
 
 /** Units as the DMAR table places them, all with the recorded capability registers. */
@@ -209,16 +272,16 @@ function vtd(
 ): Plugin {
   const table = acpi['DMAR']
   const { units = [], ...rest } = table
-    ? intelOptionsOf(parsed(name, table), () => ({ cap, ecap }))
+    ? intelOptionsOf(parsed(name, table, parseDmar), () => ({ cap, ecap }))
     : { units: [{ registers, cap, ecap }] }
   const haw = addressWidth === undefined ? {} : { haw: addressWidth }
   const adapt = (unit: IntelUnitOptions): IntelUnitOptions => ({ ...unit, ...haw, personality })
   return intelIommu({ ...rest, identityDefault, units: units.map(adapt) })
 }
 
-function parsed(source: string, table: Uint8Array): ReturnType<typeof parseDmar> {
+function parsed<T>(source: string, table: Uint8Array, parse: (table: Uint8Array) => T): T {
   try {
-    return parseDmar(table)
+    return parse(table)
   } catch (error) {
     throw new CompositionError(`${source}: ACPI table of ${hex(table.length)} bytes: ${(error as Error).message}`)
   }

@@ -8,6 +8,7 @@ import {
   Interrupts,
   IommuDriver,
   IommuUnit,
+  Kernel,
   Memory,
   Pages,
   Pci,
@@ -74,7 +75,7 @@ export function intelIommu(options: IntelOptions = {}): Plugin {
   return {
     name: 'iommu-intel',
     contract: 1,
-    needs: [Memory, Cpus, Pages, Bus, Pci, Interrupts, Tracer, Sysfs],
+    needs: [Kernel, Memory, Cpus, Pages, Bus, Pci, Interrupts, Tracer, Sysfs],
     provides: [IommuDriver, IommuUnit, AuditSource],
     setup: (host) => {
       const { units = [DEFAULT_UNIT], reserved = [] } = options
@@ -93,7 +94,7 @@ export function intelIommu(options: IntelOptions = {}): Plugin {
       host.provide(IommuDriver, driver)
       host.provide(AuditSource, driver)
       showUnits(host, driver)
-      showDebugFiles(host, driver)
+      if (host.get(Kernel).iommuDebugFiles) showDebugFiles(host, driver)
       // Core probes the functions first, so that they have their domains when translation starts.
       host.onReady(() => driver.enable())
       host.onClose(() => {

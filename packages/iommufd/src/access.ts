@@ -1,6 +1,17 @@
 /** Emulated devices: they reach the memory of an IOAS without an IOMMU. drivers/iommu/iommufd/device.c iommufd_access_*. */
-import { type AccessUser, type BoundAccess, type Caller, type Iova, PageRunList, UapiError } from '@ioasis/core'
+import {
+  type AccessUser,
+  type Caller,
+  type CopyHow,
+  type Interval,
+  type Iova,
+  type KernelAccess,
+  PageRunList,
+  UapiError,
+} from '@ioasis/core'
+import type { Area } from './area.ts'
 import type { IommufdContext } from './context.ts'
+import type { HwptIoas } from './hwpt-paging.ts'
 import { Ioas } from './ioas.ts'
 import type { IoPageTableUser } from './io-pagetable.ts'
 import type { IommufdObject } from './object.ts'
@@ -12,8 +23,11 @@ interface Pin {
   readonly last: Iova
 }
 
+/** An access of iommufd's own: nobody can be asked to let go, so that what it has pinned cannot be unmapped. */
+const INTERNAL: AccessUser = { name: 'iommufd', needsPins: true, unmapped: () => {} }
+
 /** One emulated device in a context. */
-export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
+export class Access implements IommufdObject, KernelAccess, IoPageTableUser {
   readonly kind = 'access'
   id = 0
   /** The driver that made it, until `unbind`. */
@@ -21,15 +35,17 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
   readonly alignment: number
   readonly #context: IommufdContext
   readonly #user: AccessUser
-  #ioas: Ioas | undefined
+  readonly #internal: boolean
+  #ioas: HwptIoas | undefined
   readonly #pins: Pin[] = []
 
-  /** Put into the context's table by who makes it. */
-  constructor(context: IommufdContext, user: AccessUser) {
+  /** Put into the context's table by who makes it. @param user absent: one of iommufd's own, which does not keep the context */
+  constructor(context: IommufdContext, user?: AccessUser) {
     this.#context = context
-    this.#user = user
-    this.alignment = user.needsPins ? context.parts.pageBytes : 1
-    context.hold()
+    this.#user = user ?? INTERNAL
+    this.#internal = user === undefined
+    this.alignment = this.#user.needsPins ? context.parts.pageBytes : 1
+    if (user) context.hold()
   }
 
   /**
@@ -43,6 +59,15 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     this.#change(ioas)
     return ioas.id
   }
+  /** The same, only for one that is attached (iommufd_access_replace). @throws UapiError ENOENT when it is not; as `attach` */
+  replace(target: number): void {
+    if (!this.#ioas) throw new UapiError('ENOENT', 'iommufd access', { target })
+    this.attach(target)
+  }
+  /** @throws UapiError as `attach` */
+  attachTo(ioas: HwptIoas): void {
+    this.#change(ioas)
+  }
   /** Harmless when it is not attached. */
   detach(): void {
     this.#change(undefined)
@@ -53,19 +78,22 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     this.#context.objects.destroyIfUnused(this)
   }
   destroy(): void {
-    this.#context.release()
+    if (!this.#internal) this.#context.release()
+  }
+  nthArea(n: number): Iova | undefined {
+    return this.#ioas?.table.nthArea(n)
   }
   unmapped(first: Iova, bytes: bigint): void {
     this.#user.unmapped(first, bytes)
   }
 
   /** @returns bytes copied: all @throws UapiError EINVAL, EOVERFLOW, ENOENT, EPERM, EFAULT */
-  copy(caller: Caller, iova: Iova, bytes: Uint8Array, how: { readonly write: boolean }): number {
+  copy(caller: Caller, iova: Iova, bytes: Uint8Array, how: CopyHow): number {
     let done = 0
-    this.#each(iova, BigInt(bytes.length), how.write, (area, from, to) => {
+    this.#each(iova, BigInt(bytes.length), { write: how.write, pages: false }, (area, from, to) => {
       const { page, offset } = area.value.from(from - area.first)
       const n = Number(to - from) + 1
-      copyPages(caller, area.value.pages, { page, offset }, bytes.subarray(done, done + n), how.write)
+      copyPages(caller, area.value.pages, { page, offset }, bytes.subarray(done, done + n), how)
       done += n
     })
     return done
@@ -80,15 +108,16 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     bytes: bigint,
     how: { readonly write: boolean },
   ): readonly { readonly hpa: number; readonly bytes: number }[] {
+    if (!this.#user.needsPins) throw new UapiError('EINVAL', 'iommufd access', { iova })
     const runs = new PageRunList()
     let last = iova - 1n
     try {
-      this.#each(iova, bytes, how.write, (area, from, to, isLast) => {
-        this.#checkAligned(area.value.from(from - area.first).offset, Number(to - from) + 1, isLast)
+      this.#each(iova, bytes, { write: how.write, pages: true }, (area, from, to) => {
+        if (how.write && !area.value.pages.writable) throw new UapiError('EPERM', 'iommufd access', { iova: from })
         if (area.value.pages.kind === 'dma-buf') throw new UapiError('EINVAL', 'iommufd access', { iova: from })
         const { page, offset } = area.value.from(from - area.first)
         area.value.pages.cover(page, area.value.pageAt(Number(to - area.first)))
-        area.value.addAccess(1)
+        this.#count(area.value, 1)
         last = to
         area.value.pages.collect(page, offset, Number(to - from) + 1, runs)
       })
@@ -111,7 +140,7 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     this.#uncover(iova, last)
   }
   /** Where it is attached. */
-  get ioas(): Ioas | undefined {
+  get ioas(): HwptIoas | undefined {
     return this.#ioas
   }
   /** Pinned ranges: an audit counter. */
@@ -119,7 +148,7 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     return this.#pins.length
   }
 
-  #change(ioas: Ioas | undefined): void {
+  #change(ioas: HwptIoas | undefined): void {
     const old = this.#ioas
     if (old === ioas) return
     if (ioas) {
@@ -134,12 +163,12 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
     }
     this.#ioas = ioas
   }
-  /** Visits the areas that cover a range, without a hole. @throws UapiError EINVAL, EOVERFLOW, ENOENT, EPERM */
+  /** Visits the areas that cover a range, without a hole. @param how `pages`: whole ones @throws UapiError EINVAL, EOVERFLOW, ENOENT, EPERM */
   #each(
     iova: Iova,
     bytes: bigint,
-    write: boolean,
-    visit: (area: ReturnType<Ioas['table']['contiguous']>[number], from: Iova, to: Iova, isLast: boolean) => void,
+    how: { readonly write: boolean; readonly pages: boolean },
+    visit: (area: Interval<Area>, from: Iova, to: Iova) => void,
   ): void {
     const what = 'iommufd access'
     const last = iova + bytes - 1n
@@ -151,9 +180,12 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
       if (area.first > next) break
       const to = area.last < last ? area.last : last
       if (area.value.closing) throw new UapiError('EINVAL', what, { iova: next })
-      const right = write ? MAP_FLAG.WRITEABLE : MAP_FLAG.READABLE
+      if (how.pages) {
+        this.#checkAligned(area.value.from(next - area.first).offset, Number(to - next) + 1, to === last)
+      }
+      const right = how.write ? MAP_FLAG.WRITEABLE : MAP_FLAG.READABLE
       if ((area.value.rights & right) === 0) throw new UapiError('EPERM', what, { iova: next })
-      visit(area, next, to, to === last)
+      visit(area, next, to)
       next = to + 1n
     }
     if (next <= last) throw new UapiError('ENOENT', what, { iova: next })
@@ -169,7 +201,11 @@ export class Access implements IommufdObject, BoundAccess, IoPageTableUser {
       const from = area.first > first ? area.first : first
       const to = area.last < last ? area.last : last
       area.value.pages.uncover(area.value.from(from - area.first).page, area.value.pageAt(Number(to - area.first)))
-      area.value.addAccess(-1)
+      this.#count(area.value, -1)
     }
+  }
+  #count(area: Area, by: 1 | -1): void {
+    area.addAccess(by)
+    if (this.#internal) this.#ioas?.table.lock(area, by)
   }
 }

@@ -1,8 +1,8 @@
 /** What iommufd tells the audit: the pages its domains may reach, and counts that must agree. */
 import { type AuditSource, type Claim, type IovaRange, PageRunList } from '@ioasis/core'
-import { Access } from './access.ts'
 import type { IommufdContext } from './context.ts'
 import { Ioas } from './ioas.ts'
+import { expectedUsers } from './object-users.ts'
 import type { Pages } from './pages.ts'
 
 /** The open contexts of one host. */
@@ -66,13 +66,8 @@ function counts(context: IommufdContext, spaces: readonly Ioas[]): readonly Clai
     count('iommufd: holders of mapped pages', sum(pages.map((p) => p.holders)), sum([...holders.values()])),
     count('iommufd: pages pinned', sum(pages.map((p) => p.pinned)), sum(pages.map((p) => p.covered))),
     count('iommufd: devices in groups', sum([...context.groups.values()].map((g) => g.devices)), devices),
-    ...spaces.map((ioas) =>
-      count(
-        `iommufd: users of IOAS ${ioas.id}`,
-        ioas.users,
-        ioas.hwpts.length +
-          context.objects.all.filter((object) => object instanceof Access && object.ioas === ioas).length,
-      ),
+    ...[...expectedUsers(context)].map(([object, users]) =>
+      count(`iommufd: users of ${object.kind} ${object.id}`, object.users, users),
     ),
   ]
 }

@@ -1,7 +1,8 @@
 /** What stands behind one open /dev/iommu: objects, groups, how pins are counted. It lives as long as somebody uses it. */
-import { type Caller, type Group, type GroupRegistry, PageRunList, type PciFunction, UapiError } from '@ioasis/core'
+import { type Caller, type FailurePoints, type Group, type GroupRegistry, PageRunList } from '@ioasis/core'
 import type { DeviceGroup } from './device-group.ts'
 import type { Ioas, IoasContext } from './ioas.ts'
+import { MmapAreas } from './mmap-areas.ts'
 import { ObjectTable } from './object.ts'
 import type { AccountMode, PagesOwner } from './accounting.ts'
 
@@ -10,12 +11,20 @@ export interface ContextParts {
   readonly groups: GroupRegistry
   /** Bytes of a page of the CPU. */
   readonly pageBytes: number
+  /** CONFIG_IOMMUFD_TEST. */
+  readonly test: boolean
+  /** The module's parameter `allow_unsafe_interrupts`: also devices whose interrupts the platform does not isolate. */
+  readonly unsafeInterrupts?: { readonly enabled: boolean }
+  /** Where small allocations fail when a test wants it. */
+  readonly failures?: FailurePoints | undefined
 }
 
 /** One context (struct iommufd_ctx). */
 export class IommufdContext implements IoasContext {
   readonly parts: ContextParts
-  readonly objects: ObjectTable = new ObjectTable()
+  readonly objects: ObjectTable
+  /** What drivers offer through mmap(2). */
+  readonly mmaps: MmapAreas
   /** Groups with a bound device. */
   readonly groups: Map<Group, DeviceGroup> = new Map()
   /** How pins of callers without CAP_IPC_LOCK are counted (IOMMU_OPTION_RLIMIT_MODE). */
@@ -34,6 +43,8 @@ export class IommufdContext implements IoasContext {
    */
   constructor(parts: ContextParts, accountMode: 'user' | 'mm', ended: (context: IommufdContext) => void = () => {}) {
     this.parts = parts
+    this.objects = new ObjectTable(parts.failures)
+    this.mmaps = new MmapAreas(parts.pageBytes, this)
     this.accountMode = accountMode
     this.#ended = ended
   }
@@ -47,12 +58,6 @@ export class IommufdContext implements IoasContext {
     if (--this.#holders > 0) return
     this.objects.clear()
     this.#ended(this)
-  }
-  /** The group of a function. @throws UapiError ENODEV when no IOMMU covers it */
-  groupOf(fn: PciFunction): Group {
-    const group = this.parts.groups.of(fn)
-    if (!group) throw new UapiError('ENODEV', 'iommufd bind', { function: fn.name })
-    return group
   }
   /** Who maps, as Linux latches it: memory, process and user of the caller. */
   ownerOf({ process }: Caller): PagesOwner {

@@ -4,14 +4,21 @@
  *
  * Hardware is attached with the first device and detached with the last; each device brings its own reserved ranges.
  */
-import { type Group, type Pasid, UapiError } from '@ioasis/core'
-import type { AttachedDevice, HwptIoas, HwptPaging } from './hwpt-paging.ts'
+import { deviceName, type FailurePoints, type Group, type PageRequest, type Pasid, UapiError } from '@ioasis/core'
+import type { AttachHandle } from './fault-queue.ts'
+import type { AttachedDevice, Hwpt } from './hwpt.ts'
+import type { HwptIoas } from './hwpt-paging.ts'
+import { PageRequests } from './page-requests.ts'
 
 /** The key of requests without a PASID (IOMMU_NO_PASID). */
 export const RID: Pasid = 0
+/** PCI Express Base Specification "10.5 ATS Specification", Page Request Extended Capability. */
+const PRI_CAPABILITY = 0x0013
 
 interface Attachment {
-  hwpt: HwptPaging
+  hwpt: Hwpt
+  /** A new one at each replace: requests answer to the attachment they came through. */
+  handle: AttachHandle
   readonly devices: Set<AttachedDevice>
 }
 
@@ -21,31 +28,36 @@ export class DeviceGroup {
   /** Bound devices. */
   devices = 0
   readonly #attachments = new Map<Pasid, Attachment>()
+  readonly #failures: FailurePoints | undefined
+  readonly #requests: PageRequests
 
-  constructor(group: Group) {
+  /** @param failures where an attachment may fail */
+  constructor(group: Group, failures?: FailurePoints) {
     this.group = group
+    this.#failures = failures
+    this.#requests = new PageRequests(RID, (pasid) => this.#attachments.get(pasid), failures)
   }
 
   /** @throws UapiError EBUSY when it is attached; EINVAL when the group is attached elsewhere or the domain does not fit; EADDRINUSE */
-  attach(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): void {
+  attach(device: AttachedDevice, hwpt: Hwpt, pasid: Pasid): void {
     const now = this.#attachments.get(pasid)
     if (now?.devices.has(device)) refuse('EBUSY', 'attach', pasid)
     if (now && now.hwpt !== hwpt) refuse('EINVAL', 'attach', pasid)
-    if (pasid === RID) reserve(hwpt.ioas, device)
+    if (pasid === RID) reserve(hwpt.paging.ioas, device)
     if (now) now.devices.add(device)
     else {
       try {
         this.#attachGroup(device, hwpt, pasid)
       } catch (error) {
-        if (pasid === RID) hwpt.ioas.table.iovas.unreserve(device)
+        if (pasid === RID) unreserve(hwpt, device)
         throw error
       }
-      this.#attachments.set(pasid, { hwpt, devices: new Set([device]) })
+      this.#attachments.set(pasid, { hwpt, handle: { device }, devices: new Set([device]) })
     }
     hwpt.users++
   }
   /** @returns the HWPT it was attached to, which has one user less; undefined: to none */
-  detach(device: AttachedDevice, pasid: Pasid): HwptPaging | undefined {
+  detach(device: AttachedDevice, pasid: Pasid): Hwpt | undefined {
     const now = this.#attachments.get(pasid)
     if (!now?.devices.delete(device)) return undefined
     const { hwpt } = now
@@ -53,59 +65,80 @@ export class DeviceGroup {
       if (pasid === RID) this.group.detach()
       else this.group.attachment.removePasid(pasid)
       this.#attachments.delete(pasid)
-      hwpt.fault?.drop(device)
+      this.#ended(hwpt, now.handle)
     }
-    if (pasid === RID) hwpt.ioas.table.iovas.unreserve(device)
+    if (pasid === RID) unreserve(hwpt, device)
     hwpt.users--
     return hwpt
   }
   /**
    * Moves the whole group to another HWPT.
    * @returns the old one, with no user of this group; undefined: it was there already
-   * @throws UapiError EINVAL when the device is not attached or the domain does not fit; EADDRINUSE; nothing has changed then
+   * @throws UapiError EINVAL when the device is not attached or the domain does not fit; EADDRINUSE; what the driver throws
    */
-  replace(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): HwptPaging | undefined {
+  replace(device: AttachedDevice, hwpt: Hwpt, pasid: Pasid): Hwpt | undefined {
     const now = this.#attachments.get(pasid)
     if (!now?.devices.has(device)) refuse('EINVAL', 'replace', pasid)
-    const old = now.hwpt
+    const { hwpt: old, handle } = now
     if (old === hwpt) return undefined
-    const moves = pasid === RID && old.ioas !== hwpt.ioas
-    if (moves) this.#reserveAll(now.devices, hwpt.ioas)
+    const moves = pasid === RID && old.paging.ioas !== hwpt.paging.ioas
+    if (moves) this.#reserveAll(now.devices, hwpt.paging.ioas)
     try {
-      this.#checkPasid(hwpt, pasid)
-      const result =
-        pasid === RID ? this.group.replace(hwpt.domain) : this.group.attachment.setPasid(pasid, hwpt.domain, 'replace')
-      if (result === 'incompatible') refuse('EINVAL', 'replace', pasid)
+      this.#replaceGroup(device, hwpt, pasid)
     } catch (error) {
-      if (moves) for (const each of now.devices) hwpt.ioas.table.iovas.unreserve(each)
+      // As in Linux, also when the IOAS is the same one, which then has lost the ranges of devices that stay attached to it.
+      if (pasid === RID) for (const each of now.devices) unreserve(hwpt, each)
       throw error
     }
-    if (moves) for (const each of now.devices) old.ioas.table.iovas.unreserve(each)
-    for (const each of now.devices) old.fault?.drop(each)
+    now.handle = { device }
     now.hwpt = hwpt
+    this.#ended(old, handle)
+    if (moves) for (const each of now.devices) unreserve(old, each)
     hwpt.users += now.devices.size
     old.users -= now.devices.size
     return old
   }
   /** What the group is attached to. */
-  hwptFor(pasid: Pasid): HwptPaging | undefined {
+  hwptFor(pasid: Pasid): Hwpt | undefined {
     return this.#attachments.get(pasid)?.hwpt
   }
+  /** What is attached, and which devices have been. */
+  get attached(): readonly { readonly hwpt: Hwpt; readonly devices: ReadonlySet<AttachedDevice> }[] {
+    return [...this.#attachments.values()]
+  }
+  /** A device of the group asks for a page. */
+  requested(device: AttachedDevice, request: PageRequest): void {
+    this.#requests.deliver(device, request)
+  }
 
-  #attachGroup(device: AttachedDevice, hwpt: HwptPaging, pasid: Pasid): void {
-    this.#checkPasid(hwpt, pasid)
+  #attachGroup(device: AttachedDevice, hwpt: Hwpt, pasid: Pasid): void {
+    this.#checkFits(device, hwpt, pasid)
+    this.#failures?.pass('iommufd attach')
     const result =
       pasid === RID ? this.group.attach(hwpt.domain) : this.group.attachment.setPasid(pasid, hwpt.domain, 'attach')
-    if (result === 'incompatible') refuse('EINVAL', `attach ${device.iommu.fn.name}`, pasid)
+    if (result === 'incompatible') refuse('EINVAL', `attach ${deviceName(device.iommu)}`, pasid)
   }
-  /** A domain made for PASIDs goes with others of its kind only (iommufd_hwpt_pasid_compat). */
-  #checkPasid(hwpt: HwptPaging, pasid: Pasid): void {
+  #replaceGroup(device: AttachedDevice, hwpt: Hwpt, pasid: Pasid): void {
+    this.#checkFits(device, hwpt, pasid)
+    this.#failures?.pass('iommufd attach')
+    const result =
+      pasid === RID ? this.group.replace(hwpt.domain) : this.group.attachment.setPasid(pasid, hwpt.domain, 'replace')
+    if (result === 'incompatible') refuse('EINVAL', 'replace', pasid)
+  }
+  /** iommufd_hwpt_compatible_device, iommufd_hwpt_pasid_compat. */
+  #checkFits({ iommu }: AttachedDevice, hwpt: Hwpt, pasid: Pasid): void {
+    // The response queue of a virtual function is the physical one's.
+    if (hwpt.fault && iommu.fn?.virtfn?.physfn.extendedCapability(PRI_CAPABILITY)) refuse('EINVAL', 'attach', pasid)
     const others = [...this.#attachments.keys()].some((key) => key !== RID)
     const fits =
       pasid === RID
         ? hwpt.pasidCompatible || !others
         : hwpt.pasidCompatible && (this.hwptFor(RID)?.pasidCompatible ?? true)
     if (!fits) refuse('EINVAL', 'attach', pasid)
+  }
+  #ended(hwpt: Hwpt, handle: AttachHandle): void {
+    hwpt.fault?.drop(handle)
+    if (![...this.#attachments.values()].some((attached) => attached.hwpt.fault)) this.#requests.clear()
   }
   #reserveAll(devices: ReadonlySet<AttachedDevice>, ioas: HwptIoas): void {
     try {
@@ -128,6 +161,7 @@ function reserve({ table }: HwptIoas, device: AttachedDevice): void {
     throw error
   }
 }
+const unreserve = ({ paging }: Hwpt, device: AttachedDevice): void => paging.ioas.table.iovas.unreserve(device)
 
 function refuse(errno: 'EBUSY' | 'EINVAL', what: string, pasid: Pasid): never {
   throw new UapiError(errno, `iommufd ${what}`, { pasid })

@@ -1,4 +1,4 @@
-import { IommuGroups, type PagingDomain } from '@ioasis/core'
+import { IommuGroups, Sysfs, type PagingDomain } from '@ioasis/core'
 import { afterEach, describe, expect, test } from 'vitest'
 import { IOMMU_DESTROY, U64_MAX } from './uapi.ts'
 import { errnoOf, type PaperDomain, type PaperOptions, World } from './world.test-kit.ts'
@@ -28,6 +28,13 @@ describe('bind', () => {
     const { fd } = start(options)
     expect(errnoOf(() => world.bind(fd, 'a'))).toBe(errno)
     expect(world.ioas(fd)).toBe(2)
+  })
+  test('takes a device whose interrupts are not isolated once root allows that', () => {
+    const { fd } = start({ isolatedMsi: false })
+    world.host.get(Sysfs).write('/sys/module/iommufd/parameters/allow_unsafe_interrupts', 'Y')
+    const device = world.bind(fd, 'a')
+    expect(device.id).toBe(2)
+    device.unbind()
   })
   test('members of a group must all go to one context', () => {
     const { fd } = start()

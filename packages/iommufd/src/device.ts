@@ -1,68 +1,72 @@
-/** Bound devices: bind, attach, replace, detach. drivers/iommu/iommufd/device.c, drivers/vfio/iommufd.c. */
-import {
-  type BoundDevice,
-  type IommuDevice,
-  NO_PASID,
-  type PageRequest,
-  type Pasid,
-  type PciFunction,
-  UapiError,
-} from '@ioasis/core'
+/** Bound devices: bind, attach, replace, detach. drivers/iommu/iommufd/device.c. */
+import { deviceName, type Group, type IommuDevice, type KernelDevice, type Pasid, UapiError } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
-import { DeviceGroup, RID } from './device-group.ts'
-import { allocHwpt, type AttachedDevice, HwptPaging } from './hwpt-paging.ts'
+import { DeviceGroup } from './device-group.ts'
+import type { AttachedDevice, Hwpt } from './hwpt.ts'
+import { HwptNested } from './hwpt-nested.ts'
+import { allocHwpt, HwptPaging } from './hwpt-paging.ts'
 import { Ioas } from './ioas.ts'
 import type { IommufdObject } from './object.ts'
+import type { Vdevice } from './vdevice.ts'
+
+/** How a device is bound. */
+export interface BindHow {
+  /** It keeps the context after the last close: not a device that an object in the context bound itself. */
+  readonly keepsContext: boolean
+}
 
 /** A function that a driver bound to a context. It owns its group's DMA together with the group's other bound devices. */
-export class Device implements IommufdObject, BoundDevice, AttachedDevice {
+export class Device implements IommufdObject, KernelDevice, AttachedDevice {
   readonly kind = 'device'
   id = 0
-  /** The driver that bound it, until `unbind`. */
+  /** The driver that bound it, until `unbind`; each of its attachments; its virtual device. */
   users = 1
   readonly iommu: IommuDevice
+  /** What a guest knows it as. */
+  vdevice: Vdevice | undefined
+  /** It goes: no virtual device may come any more. */
+  ending = false
   readonly #context: IommufdContext
   readonly #group: DeviceGroup
-  /** Attached without a PASID, as vfio keeps it. */
-  #attached = false
+  readonly #keepsContext: boolean
   readonly #pasids = new Set<Pasid>()
 
   /** Made by `bindDevice`. */
-  constructor(context: IommufdContext, iommu: IommuDevice, group: DeviceGroup) {
+  constructor(context: IommufdContext, iommu: IommuDevice, group: DeviceGroup, how: BindHow) {
     this.#context = context
     this.iommu = iommu
     this.#group = group
-    iommu.pageRequests?.listen((request) => this.#requested(request))
+    this.#keepsContext = how.keepsContext
+    if (how.keepsContext) context.hold()
+    iommu.pageRequests?.listen((request) => this.#group.requested(this, request))
   }
 
   /**
-   * Attaches, or moves its group when it is attached.
-   * @param target id of an IOAS or HWPT
-   * @param pasid absent: requests without one. 0 is the same place under another name, as in Linux
+   * Attaches to an IOAS or a HWPT.
+   * @param pasid 0: requests without one
    * @returns id of the HWPT
-   * @throws UapiError ENOENT, EINVAL, EBUSY, EADDRINUSE, EFAULT, ENOMEM; ENOSPC for a PASID of more than 31 bits
+   * @throws UapiError ENOENT, EINVAL, EBUSY, EADDRINUSE, EFAULT, ENOMEM; what the driver throws
    */
-  attach(target: number, pasid?: Pasid): number {
-    if (pasid === undefined) {
-      const id = this.#change(target, RID, this.#attached)
-      this.#attached = true
-      return id
-    }
-    if (pasid > 0x7fff_ffff) throw new UapiError('ENOSPC', 'vfio pasid', { pasid })
-    const id = this.#change(target, pasid, this.#pasids.has(pasid))
+  attach(target: number, pasid: Pasid): number {
+    const id = this.#change(target, pasid, false)
     this.#pasids.add(pasid)
+    this.users++
     return id
   }
-  /** Harmless when it is not attached. */
-  detach(pasid?: Pasid): void {
-    if (pasid === undefined) {
-      if (this.#attached) this.#put(this.#group.detach(this, RID))
-      this.#attached = false
-    } else if (this.#pasids.delete(pasid)) this.#put(this.#group.detach(this, pasid))
+  /** Moves its group to another one, for a PASID it is attached for. @returns id of the HWPT @throws UapiError as `attach` */
+  replace(target: number, pasid: Pasid): number {
+    return this.#change(target, pasid, true)
+  }
+  detach(pasid: Pasid): void {
+    if (!this.#pasids.delete(pasid)) return
+    this.#put(this.#group.detach(this, pasid))
+    this.users--
   }
   unbind(): void {
-    for (const pasid of this.#pasids) this.detach(pasid)
-    this.detach()
+    // Whoever binds detaches first; Linux would leave a device behind that nobody can remove.
+    for (const pasid of [...this.#pasids].toReversed()) this.detach(pasid)
+    this.ending = true
+    if (this.vdevice) this.#context.objects.bury(this.vdevice)
     this.users--
     this.#context.objects.destroyIfUnused(this)
   }
@@ -71,25 +75,19 @@ export class Device implements IommufdObject, BoundDevice, AttachedDevice {
     const { group } = this.#group
     group.release(this.#context)
     if (--this.#group.devices === 0) this.#context.groups.delete(group)
-    this.#context.release()
+    if (this.#keepsContext) this.#context.release()
   }
 
-  /** A page request goes to the fault queue of what the device is attached to for its PASID; without one it is refused. */
-  #requested(request: PageRequest): void {
-    const fault = this.#group.hwptFor(request.pasid === NO_PASID ? RID : request.pasid)?.fault
-    if (fault) fault.deliver(this, request)
-    else if (request.last) request.respond('invalid')
-  }
   #change(target: number, pasid: Pasid, isReplace: boolean): number {
     const object = this.#context.objects.get(target)
-    if (object instanceof HwptPaging) {
+    if (object instanceof HwptPaging || object instanceof HwptNested) {
       this.#move(object, pasid, isReplace)
       return object.id
     }
     if (object instanceof Ioas) return this.#automatic(object, pasid, isReplace)
     throw new UapiError('EINVAL', 'iommufd attach', { target })
   }
-  #move(hwpt: HwptPaging, pasid: Pasid, isReplace: boolean): void {
+  #move(hwpt: Hwpt, pasid: Pasid, isReplace: boolean): void {
     if (!isReplace) this.#group.attach(this, hwpt, pasid)
     else this.#put(this.#group.replace(this, hwpt, pasid))
   }
@@ -104,46 +102,69 @@ export class Device implements IommufdObject, BoundDevice, AttachedDevice {
       }
     }
     const hwpt = isReplace ? this.#replaceByNew(ioas, pasid) : this.#attachNew(ioas, pasid)
-    hwpt.automatic = true
     return hwpt.id
   }
   /** The group is attached while the domain is still empty, so that its refusal comes before the IOAS's. */
   #attachNew(ioas: Ioas, pasid: Pasid): HwptPaging {
-    return allocHwpt(this.#context.objects, ioas, this, 0, {
-      attach: (hwpt) => this.#group.attach(this, hwpt, pasid),
-      detach: () => this.#group.detach(this, pasid),
-    })
-  }
-  #replaceByNew(ioas: Ioas, pasid: Pasid): HwptPaging {
-    const hwpt = allocHwpt(this.#context.objects, ioas, this, 0)
-    try {
-      this.#move(hwpt, pasid, true)
-    } catch (error) {
-      this.#context.objects.destroyIfUnused(hwpt)
-      throw error
-    }
+    const hwpt = allocHwpt(
+      this.#context.objects,
+      ioas,
+      this,
+      { flags: 0 },
+      {
+        attach: (made) => this.#group.attach(this, made, pasid),
+        detach: () => this.#group.detach(this, pasid),
+      },
+    )
+    hwpt.automatic = true
     return hwpt
   }
-  #put(hwpt: HwptPaging | undefined): void {
-    if (hwpt?.automatic) this.#context.objects.destroyIfUnused(hwpt)
+  #replaceByNew(ioas: Ioas, pasid: Pasid): HwptPaging {
+    let old: Hwpt | undefined
+    const made = (hwpt: HwptPaging): void => {
+      old = this.#group.replace(this, hwpt, pasid)
+      hwpt.automatic = true
+    }
+    const hwpt = allocHwpt(this.#context.objects, ioas, this, { flags: 0 }, { made })
+    this.#put(old)
+    return hwpt
+  }
+  /** iommufd_hw_pagetable_put. */
+  #put(hwpt: Hwpt | undefined): void {
+    if (hwpt instanceof HwptPaging && hwpt.automatic) this.#context.objects.destroyIfUnused(hwpt)
   }
 }
 
 /**
- * Binds a function: takes its group for the context.
- * @throws UapiError EINVAL when DMA is not coherent; ENODEV without a group; EPERM when interrupts are not isolated, a driver
- * uses the DMA API, or somebody else owns the group
+ * Binds a device: takes its group for the context (iommufd_device_bind).
+ * @param group undefined: no IOMMU covers it
+ * @throws UapiError EINVAL when DMA is not coherent; ENODEV without a group; EPERM when interrupts are not isolated and root did
+ * not allow that, a driver uses the DMA API, or somebody else owns the group; ENOMEM
  */
-export function bindDevice(context: IommufdContext, fn: PciFunction, iommu: IommuDevice): Device {
-  if (!iommu.caps.cacheCoherent) throw new UapiError('EINVAL', 'iommufd bind', { function: fn.name })
-  const group = context.groupOf(fn)
-  if (!group.devices.every((device) => device.caps.isolatedMsi)) {
+export function bindDevice(
+  context: IommufdContext,
+  iommu: IommuDevice,
+  group: Group | undefined,
+  how: BindHow = { keepsContext: true },
+): Device {
+  const name = deviceName(iommu)
+  if (!iommu.caps.cacheCoherent) throw new UapiError('EINVAL', 'iommufd bind', { device: name })
+  if (!group) throw new UapiError('ENODEV', 'iommufd bind', { device: name })
+  // One that sits on no bus has no interrupt messages.
+  const unsafe = context.parts.unsafeInterrupts?.enabled ?? false
+  if (iommu.fn && !unsafe && !group.devices.every((device) => device.caps.isolatedMsi)) {
     throw new UapiError('EPERM', 'iommufd bind', { group: group.id, interrupts: 'not isolated' })
   }
   group.claim(context, true)
-  let members = context.groups.get(group)
-  if (!members) context.groups.set(group, (members = new DeviceGroup(group)))
-  members.devices++
-  context.hold()
-  return context.objects.add(new Device(context, iommu, members))
+  const members = context.groups.get(group) ?? new DeviceGroup(group, context.parts.failures)
+  try {
+    return context.objects.make(() => {
+      context.groups.set(group, members)
+      members.devices++
+      return new Device(context, iommu, members, how)
+    })
+  } catch (error) {
+    group.release(context)
+    throw error
+  }
 }

@@ -22,7 +22,8 @@ afterEach(() => {
 /** @returns how often it failed before it worked: pages that were made before a failure stay with the program */
 function failEach(action: () => void): number {
   const pages = world.host.get(Pages)
-  const alloc = pages.alloc.bind(pages)
+  // Tables come from it as well.
+  const alloc = pages.allocUser.bind(pages)
   const state = (): object => ({
     pins: world.frames.pinned,
     mapped: world.domains.filter((d) => !d.freed).map((d) => d.pages.size),
@@ -31,12 +32,12 @@ function failEach(action: () => void): number {
     const before = state()
     let left = n
     // What was pinned in part is tried again: memory must stay at its end.
-    pages.alloc = (bytes, what) => {
+    pages.allocUser = (bytes, what) => {
       if (--left <= 0) throw new UapiError('ENOMEM', 'test')
       return alloc(bytes, what)
     }
     const errno = errnoOf(action)
-    pages.alloc = alloc
+    pages.allocUser = alloc
     world.audit()
     if (errno === undefined) return n - 1
     expect({ ...state(), errno }).toEqual({ ...before, errno: 'ENOMEM' })

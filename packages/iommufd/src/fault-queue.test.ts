@@ -59,7 +59,7 @@ test('a request is read, answered, and its cookie used again', () => {
   const record = {
     flags: 2,
     dev_id: device.id,
-    pasid: 0xffffffff,
+    pasid: 0,
     grpid: 7,
     perm: 1,
     addr: 0x5000n,
@@ -79,9 +79,11 @@ test('a request is read, answered, and its cookie used again', () => {
 test('requests of one group are read together and answered once', () => {
   const early = request({ last: false, iova: 0x1000n })
   request({ last: false, iova: 0x9000n, group: 8 })
+  request({ last: false, iova: 0x3000n })
   const last = request({ iova: 0x2000n, write: true })
   expect(read()).toMatchObject([
     { addr: 0x1000n, flags: 0, cookie: 1 },
+    { addr: 0x3000n, flags: 0, cookie: 1 },
     { addr: 0x2000n, flags: 2, perm: 3, cookie: 1 },
   ])
   answer({ cookie: 1, code: 0 })

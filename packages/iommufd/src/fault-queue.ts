@@ -1,17 +1,16 @@
 /** Page requests handed to user space, read and answered through a file. drivers/iommu/iommufd/eventq.c. */
-import { NO_PASID, type PageRequest, POLL, UapiError, WaitQueue } from '@ioasis/core'
+import { type FailurePoints, NO_PASID, type PageRequest, POLL, UapiError, WaitQueue } from '@ioasis/core'
 import type { IommufdObject } from './object.ts'
 import { HWPT_PAGE_RESPONSE, HWPT_PGFAULT, PAGE_RESPONSE, PGFAULT_FLAG, PGFAULT_PERM } from './uapi.ts'
 
-/** A device that asks for pages. */
-export interface FaultingDevice {
-  /** Its object id. */
-  readonly id: number
+/** Through what requests came: a group's attachment. They are told under the id of the device that made it. */
+export interface AttachHandle {
+  readonly device: { readonly id: number }
 }
 
 /** Requests that are answered together: the one marked last, and those before it with the same index. */
 interface RequestGroup {
-  readonly device: FaultingDevice
+  readonly handle: AttachHandle
   readonly requests: readonly PageRequest[]
 }
 
@@ -25,30 +24,24 @@ export class FaultQueue implements IommufdObject {
   #waiting: RequestGroup[] = []
   /** Groups read and not answered, by cookie: the lowest free number from 1 on. */
   readonly #read: (RequestGroup | undefined)[] = [undefined]
-  /** Requests whose last one has not come. */
-  #partial: { readonly device: FaultingDevice; readonly request: PageRequest }[] = []
+  readonly #failures: FailurePoints | undefined
 
-  /** A page request of a device. */
-  deliver(device: FaultingDevice, request: PageRequest): void {
-    if (!request.last) {
-      this.#partial.push({ device, request })
-      return
-    }
-    const belongs = (p: { readonly device: FaultingDevice; readonly request: PageRequest }): boolean =>
-      p.device === device && p.request.group === request.group && p.request.pasid === request.pasid
-    const before = this.#partial.filter(belongs).map((p) => p.request)
-    this.#partial = this.#partial.filter((p) => !belongs(p))
-    // Linux puts each earlier request in front of the others.
-    this.#waiting.push({ device, requests: [...before.toReversed(), request] })
+  /** @param failures where giving out a cookie may fail */
+  constructor(failures?: FailurePoints) {
+    this.#failures = failures
+  }
+
+  /** A whole group of page requests, the last one last (iommufd_fault_iopf_handler). */
+  deliver(handle: AttachHandle, requests: readonly PageRequest[]): void {
+    this.#waiting.push({ handle, requests })
     this.waitQueue.wake(POLL.IN)
   }
-  /** Its device is detached: what it waits for is answered as invalid. */
-  drop(device: FaultingDevice): void {
-    this.#partial = this.#partial.filter((p) => p.device !== device)
-    const answered = this.#waiting.filter((group) => group.device === device)
-    this.#waiting = this.#waiting.filter((group) => group.device !== device)
+  /** The attachment ends: what waits for an answer is answered as invalid (iommufd_auto_response_faults). */
+  drop(handle: AttachHandle): void {
+    const answered = this.#waiting.filter((group) => group.handle === handle)
+    this.#waiting = this.#waiting.filter((group) => group.handle !== handle)
     this.#read.forEach((group, cookie) => {
-      if (group?.device !== device) return
+      if (group?.handle !== handle) return
       this.#read[cookie] = undefined
       answered.push(group)
     })
@@ -68,7 +61,7 @@ export class FaultQueue implements IommufdObject {
   /**
    * Takes whole groups as long as they fit.
    * @returns bytes written, a multiple of 40; 0 when there is none
-   * @throws UapiError ESPIPE for a length that holds no whole number of records; EINVAL when the first group does not fit
+   * @throws UapiError ESPIPE for a length that holds no whole number of records; EINVAL when the first group does not fit; ENOMEM
    */
   read(into: Uint8Array): number {
     const { size } = HWPT_PGFAULT
@@ -79,10 +72,14 @@ export class FaultQueue implements IommufdObject {
         if (done === 0) throw new UapiError('EINVAL', 'iommufd fault read', { bytes: into.length })
         break
       }
-      this.#waiting.shift()
       const cookie = this.#cookieFor(group)
+      if (cookie === undefined) {
+        if (done === 0) throw new UapiError('ENOMEM', 'iommufd fault read')
+        break
+      }
+      this.#waiting.shift()
       for (const request of group.requests) {
-        HWPT_PGFAULT.encode({ ...describe(request), dev_id: group.device.id, cookie }, into.subarray(done))
+        HWPT_PGFAULT.encode({ ...describe(request), dev_id: group.handle.device.id, cookie }, into.subarray(done))
         done += size
       }
     }
@@ -109,7 +106,14 @@ export class FaultQueue implements IommufdObject {
     return from.length
   }
 
-  #cookieFor(group: RequestGroup): number {
+  /** @returns undefined when there is no memory for it */
+  #cookieFor(group: RequestGroup): number | undefined {
+    try {
+      this.#failures?.pass('iommufd cookie', 'queue')
+    } catch (error) {
+      if (error instanceof UapiError) return undefined
+      throw error
+    }
     const free = this.#read.indexOf(undefined, 1)
     const cookie = free < 0 ? this.#read.length : free
     this.#read[cookie] = group
@@ -124,15 +128,18 @@ function respond({ requests }: RequestGroup, code: 'success' | 'invalid'): void 
 
 function describe(request: PageRequest): { flags: number; pasid: number; grpid: number; perm: number; addr: bigint } {
   const { pasid, last, read, write, exec, priv } = request
+  const hasPasid = pasid !== NO_PASID
   return {
-    flags: (pasid === NO_PASID ? 0 : PGFAULT_FLAG.PASID_VALID) | (last ? PGFAULT_FLAG.LAST_PAGE : 0),
-    pasid: pasid >>> 0,
+    flags: (hasPasid ? PGFAULT_FLAG.PASID_VALID : 0) | (last ? PGFAULT_FLAG.LAST_PAGE : 0),
+    // Without a prefix the request's PASID field is 0.
+    pasid: hasPasid ? pasid >>> 0 : 0,
     grpid: request.group,
     perm:
+      request.perm ??
       (read ? PGFAULT_PERM.READ : 0) |
-      (write ? PGFAULT_PERM.WRITE : 0) |
-      (exec ? PGFAULT_PERM.EXEC : 0) |
-      (priv ? PGFAULT_PERM.PRIV : 0),
+        (write ? PGFAULT_PERM.WRITE : 0) |
+        (exec ? PGFAULT_PERM.EXEC : 0) |
+        (priv ? PGFAULT_PERM.PRIV : 0),
     addr: request.iova,
   }
 }

@@ -56,3 +56,17 @@ test('an older program passes a struct without capabilities and gets none', () =
   world.client.ioctl(fd, IOMMU_GET_HW_INFO.number, at)
   expect([...world.client.peek(at + 32n, 8)]).toEqual(Array.from({ length: 8 }, () => 0xee))
 })
+
+test.each([
+  [1, 0n],
+  [3, 2n],
+  [5, 4n],
+  [7, 6n],
+])('PASID control %i of the function is told as capabilities', (pasidControl, capabilities) => {
+  const dev_id = start({ ats: true, pasidBits: 20, pasidControl })
+  expect(world.client.ioctl(fd, IOMMU_GET_HW_INFO, { dev_id }).out_capabilities).toBe(capabilities)
+})
+test('without PASIDs nobody looks at it', () => {
+  const dev_id = start({ ats: true, pasidControl: 7 })
+  expect(world.client.ioctl(fd, IOMMU_GET_HW_INFO, { dev_id }).out_capabilities).toBe(0n)
+})

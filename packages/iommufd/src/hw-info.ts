@@ -1,10 +1,13 @@
 /** IOMMU_GET_HW_INFO: what the IOMMU driver tells of its hardware. drivers/iommu/iommufd/device.c iommufd_get_hw_info. */
-import { type Caller, UapiError, writeUser } from '@ioasis/core'
+import { type Caller, type IommuDevice, type PciFunction, UapiError, writeUser } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
 import { Device } from './device.ts'
 import { HW_CAP, HW_INFO_FLAG, HW_INFO_TYPE_NONE } from './uapi.ts'
 
 const CALL = 'IOMMU_GET_HW_INFO'
+/** PCI Express Base Specification r6.0 "7.8.9 PASID Extended Capability Structure". */
+const PASID_CAPABILITY = 0x001b
+const PASID_CONTROL = { OFFSET: 6, EXEC: 2, PRIV: 4 } as const
 /** Zeros are written in pieces of this size: how much there is to clear is the caller's word. */
 const PIECE = 4096
 
@@ -39,11 +42,8 @@ export function hwInfo(context: IommufdContext, caller: Caller, request: HwInfoR
   }
   const { iommu } = context.objects.find(request.dev_id, Device)
   const asked = flags & HW_INFO_FLAG.INPUT_TYPE ? request.data_type : HW_INFO_TYPE_NONE
-  const info = iommu.hwInfo
-  if (info && asked !== HW_INFO_TYPE_NONE && asked !== info.type) {
-    throw new UapiError('EOPNOTSUPP', CALL, { data_type: asked })
-  }
-  const data = info?.read() ?? new Uint8Array(0)
+  const info = iommu.hwInfo?.(asked)
+  const data = info?.bytes ?? new Uint8Array(0)
   const copied = Math.min(room, data.length)
   if (copied > 0) writeUser(caller, uva, data.subarray(0, copied), CALL)
   clearUser(caller, uva + BigInt(copied), room - copied)
@@ -51,8 +51,25 @@ export function hwInfo(context: IommufdContext, caller: Caller, request: HwInfoR
     data_len: data.length,
     data_type: info?.type ?? HW_INFO_TYPE_NONE,
     out_max_pasid_log2: iommu.caps.pasidBits,
-    out_capabilities: iommu.caps.ats ? 0n : HW_CAP.PCI_ATS_NOT_SUPPORTED,
+    out_capabilities: capabilities(iommu),
   }
+}
+
+function capabilities({ caps, fn }: IommuDevice): bigint {
+  const pasid = caps.pasidBits > 0 && fn ? pasidControl(fn) : 0
+  return (
+    (caps.dirtyTracking === true ? HW_CAP.DIRTY_TRACKING : 0n) |
+    (caps.ats === true ? 0n : HW_CAP.PCI_ATS_NOT_SUPPORTED) |
+    (pasid & PASID_CONTROL.EXEC ? HW_CAP.PCI_PASID_EXEC : 0n) |
+    (pasid & PASID_CONTROL.PRIV ? HW_CAP.PCI_PASID_PRIV : 0n)
+  )
+}
+
+/** PASID Control Register; that of a virtual function is the physical one's (drivers/pci/ats.c pci_pasid_status). */
+function pasidControl(fn: PciFunction): number {
+  const owner = fn.virtfn?.physfn ?? fn
+  const at = owner.extendedCapability(PASID_CAPABILITY)
+  return at === 0 ? 0 : owner.readConfig(at + PASID_CONTROL.OFFSET, 2)
 }
 
 function clearUser(caller: Caller, uva: bigint, bytes: number): void {

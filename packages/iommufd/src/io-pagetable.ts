@@ -5,7 +5,7 @@
  * Invariants: with at least one domain, every area is mapped in every domain and its pages are covered once for all of them.
  * Nothing is unpinned before it was unmapped and flushed in all domains.
  */
-import type { Errno, FlushGather, Interval, IntervalMap, Iova, PagingDomain } from '@ioasis/core'
+import type { Errno, FailurePoints, FlushGather, Interval, IntervalMap, Iova, PagingDomain } from '@ioasis/core'
 import { Area, type Slice } from './area.ts'
 import { DomainFill } from './domain-fill.ts'
 import { IovaSpace, refuse } from './iova-space.ts'
@@ -36,11 +36,16 @@ export class IoPageTable {
   readonly iovas: IovaSpace
   readonly #fill: DomainFill
   readonly #users = new Set<IoPageTableUser>()
+  /** Areas that hardware uses by host address, and how often: few, so that areas need no room for it. */
+  readonly #locks = new Map<Area, number>()
   #largePages = true
 
-  /** @param pageBytes of the CPU */
-  constructor(pageBytes: number) {
-    this.iovas = new IovaSpace(pageBytes)
+  readonly #failures: FailurePoints | undefined
+
+  /** @param pageBytes of the CPU @param failures where making an area may fail */
+  constructor(pageBytes: number, failures?: FailurePoints) {
+    this.#failures = failures
+    this.iovas = new IovaSpace(pageBytes, failures)
     this.#fill = new DomainFill(pageBytes)
   }
 
@@ -89,7 +94,7 @@ export class IoPageTable {
     for (const area of this.areas.within()) if (area.value.pages === pages) this.#fill.take(area)
   }
 
-  /** Removes all areas within [first, last]; one that reaches out of it ends the call with ENOENT. */
+  /** Removes all areas within [first, last]; a locked one ends the call with EBUSY, one that reaches out of it with ENOENT. */
   unmap(first: Iova, last: Iova): Unmapped {
     const only = this.areas.exact(first, last)
     return only && only.accesses === 0 ? this.#unmapOne({ first, last, value: only }) : this.#unmapAll(first, last)
@@ -111,6 +116,10 @@ export class IoPageTable {
     for (let tries = 0; ;) {
       const area = this.areas.firstIn(first, last)
       if (!area) break
+      if (this.#locks.size > 0 && this.#locks.has(area.value)) {
+        errno = 'EBUSY'
+        break
+      }
       if (area.first < first || area.last > last) {
         errno = 'ENOENT'
         break
@@ -220,10 +229,23 @@ export class IoPageTable {
     }
   }
 
+  /** One more or one less uses the area by host address: it cannot be unmapped meanwhile. */
+  lock(area: Area, by: 1 | -1): void {
+    const count = (this.#locks.get(area) ?? 0) + by
+    if (count > 0) this.#locks.set(area, count)
+    else this.#locks.delete(area)
+  }
+  /** Where the n-th area begins, counted from 0 by iova. */
+  nthArea(n: number): Iova | undefined {
+    let left = n
+    for (const { first } of this.areas.within()) if (left-- === 0) return first
+    return undefined
+  }
+
   /**
    * Cuts the area that holds `last` behind it: type1 v1 removes parts of mappings. Without large pages areas lie on whole
    * pages, so the parts share none.
-   * @throws UapiError EBUSY, EOPNOTSUPP, EINVAL when the area cannot be cut there
+   * @throws UapiError EBUSY, EOPNOTSUPP, EINVAL when the area cannot be cut there; ENOMEM
    */
   cutBehind(last: Iova): void {
     const area = this.areas.firstIn(last, last)
@@ -235,6 +257,7 @@ export class IoPageTable {
     const right = value.from(start - area.first)
     const mask = BigInt(this.iovas.alignment - 1)
     if ((start & mask) !== 0n || (right.offset & (this.iovas.alignment - 1)) !== 0) refuse('EINVAL', { last })
+    this.#failures?.pass('iommufd area')
     if (value.accesses > 0 || (this.domains.length > 0 && this.#largePages)) refuse('EINVAL', { last })
     this.areas.remove(area.first)
     this.areas.insert(area.first, last, new Area(value.pages, value.page, value.offset, value.rights))
@@ -245,6 +268,7 @@ export class IoPageTable {
   #insert({ pages, page, offset, bytes }: Slice, first: Iova, rights: number): Area {
     if ((rights & MAP_FLAG.WRITEABLE) !== 0 && !pages.writable) refuse('EPERM', { iova: first })
     if ((offset & (this.iovas.alignment - 1)) !== 0) refuse('EINVAL', { offset })
+    this.#failures?.pass('iommufd area')
     const area = new Area(pages, page, offset, rights)
     this.areas.insert(first, first + bytes - 1n, area)
     return area

@@ -1,6 +1,7 @@
 /** I/O address spaces: what IOMMU_IOAS_* do. drivers/iommu/iommufd/ioas.c. */
 import {
   type Caller,
+  type FailurePoints,
   holdFile,
   IntervalMap,
   type Iova,
@@ -23,7 +24,7 @@ import { IOVA_RANGE, MAP_FLAG, U64_MAX } from './uapi.ts'
 /** What an IOAS needs of its context. */
 export interface IoasContext {
   /** `pageBytes`: bytes of a page of the CPU. */
-  readonly parts: { readonly pageBytes: number }
+  readonly parts: { readonly pageBytes: number; readonly failures?: FailurePoints | undefined }
   /** What container calls act on (IOMMU_VFIO_IOAS). */
   compatIoas: Ioas | undefined
   /** Who maps, as Linux latches it: memory, process and user of the caller. */
@@ -44,7 +45,7 @@ export class Ioas implements IommufdObject, HwptIoas {
 
   constructor(context: IoasContext) {
     this.#context = context
-    this.table = new IoPageTable(context.parts.pageBytes)
+    this.table = new IoPageTable(context.parts.pageBytes, context.parts.failures)
   }
   destroy(): void {
     if (this.#context.compatIoas === this) this.#context.compatIoas = undefined
@@ -149,11 +150,15 @@ export function copy(source: Ioas, destination: () => Ioas, request: CopyRequest
 /**
  * IOMMU_IOAS_UNMAP. Areas before one that is cut stay unmapped, as in Linux.
  * @returns bytes unmapped
- * @throws UapiError EOVERFLOW, EINVAL, ENOENT
+ * @throws UapiError EOVERFLOW, EINVAL, ENOENT; EBUSY for an area that hardware uses by host address
  */
 export function unmap({ table }: Ioas, iova: Iova, length: bigint): bigint {
   const call = 'IOMMU_IOAS_UNMAP'
-  if (iova === 0n && length === U64_MAX) return table.unmap(0n, U64_MAX).bytes
+  if (iova === 0n && length === U64_MAX) {
+    const all = table.unmap(0n, U64_MAX)
+    if (all.errno) throw new UapiError(all.errno, call, { iova, length })
+    return all.bytes
+  }
   if (iova === U64_MAX || length === U64_MAX) throw new UapiError('EOVERFLOW', call, { iova, length })
   if (length === 0n) throw new UapiError('EINVAL', call, { iova, length })
   const last = iova + length - 1n

@@ -3,12 +3,12 @@ import { type IoctlRow, type IoctlTable, IOMMUFD_CONVENTION, UapiError } from '@
 import { changeProcess } from './change-process.ts'
 import type { IommufdContext } from './context.ts'
 import { hwInfo } from './hw-info.ts'
-import { faultQueueRow, hwptAllocRow } from './hwpt-rows.ts'
+import { hwptRows } from './hwpt-rows.ts'
 import { checkMapFlags, copy, Ioas, mapFile, mapUser, readRanges, unmap, writeRanges } from './ioas.ts'
 import { option } from './options.ts'
-import { refusedRows } from './refused-rows.ts'
 import * as uapi from './uapi.ts'
 import { compatIoas } from './vfio-compat.ts'
+import { viommuRows } from './viommu-rows.ts'
 
 /** A row of /dev/iommu. */
 export type Row<T> = IoctlRow<IommufdContext, T>
@@ -49,7 +49,8 @@ const rows = [
   row({
     call: uapi.IOMMU_IOAS_COPY,
     run(context, input) {
-      const { length, src_iova, dst_iova, src_ioas_id, dst_ioas_id, flags } = input
+      const { length, dst_iova, src_ioas_id, dst_ioas_id } = input
+      const { flags, src_iova } = context.parts.test ? fuzzedSource(context, input) : input
       checkMapFlags('IOMMU_IOAS_COPY', flags, length, src_iova, dst_iova)
       const source = ioas(context, src_ioas_id)
       const at = copy(source, () => ioas(context, dst_ioas_id), { flags, length, src_iova, dst_iova })
@@ -93,13 +94,12 @@ const rows = [
     },
   }),
   row({ call: uapi.IOMMU_VFIO_IOAS, run: vfioIoas }),
-  hwptAllocRow,
+  ...hwptRows,
   row({
     call: uapi.IOMMU_GET_HW_INFO,
     run: (context, input, caller) => ({ ret: 0, out: hwInfo(context, caller, input) }),
   }),
-  ...refusedRows,
-  faultQueueRow,
+  ...viommuRows,
   row({
     call: uapi.IOMMU_IOAS_MAP_FILE,
     run(context, input, caller) {
@@ -118,6 +118,25 @@ const rows = [
     },
   }),
 ]
+
+/** MOCK_FLAGS_ACCESS_SYZ of drivers/iommu/iommufd/iommufd_test.h. */
+const FUZZED = 0x1_0000
+
+/**
+ * On a test kernel a fuzzer, which knows no iova, can name the source by number of area and offset into it: the low and the
+ * high half of `src_iova` (drivers/iommu/iommufd/selftest.c iommufd_test_syz_conv_iova_id).
+ */
+function fuzzedSource(
+  { objects }: IommufdContext,
+  { flags, src_iova, src_ioas_id }: uapi.IommuIoasCopy,
+): { readonly flags: number; readonly src_iova: bigint } {
+  if ((flags & FUZZED) === 0) return { flags, src_iova }
+  const source = objects.peek(src_ioas_id)
+  const known = flags & ~FUZZED
+  if (!(source instanceof Ioas)) return { flags: known, src_iova }
+  const area = source.table.nthArea(Number(src_iova & 0xffff_ffffn))
+  return { flags: known, src_iova: area === undefined ? 0n : BigInt.asUintN(64, area + (src_iova >> 32n)) }
+}
 
 /** Which IOAS container calls act on. drivers/iommu/iommufd/vfio_compat.c iommufd_vfio_ioas. */
 function vfioIoas(context: IommufdContext, input: uapi.IommuVfioIoas): ReturnType<Row<typeof input>['run']> {

@@ -6,12 +6,12 @@ import {
   type IoctlDispatch,
   type Mapping,
   type MmapRequest,
-  UapiError,
 } from '@ioasis/core'
 import { Access } from './access.ts'
 import type { IommufdContext } from './context.ts'
 import { bindDevice } from './device.ts'
 import { compatIoas, joinCompat } from './vfio-compat.ts'
+import { VfioDevice } from './vfio-device.ts'
 
 /** The file: what user space calls, and what VFIO asks of it. */
 export class IommufdFile implements AddressSpaceFile {
@@ -25,8 +25,8 @@ export class IommufdFile implements AddressSpaceFile {
     this.#context = context
     this.#dispatch = dispatch
     this.addressSpaces = {
-      bindDevice: (fn, device) => bindDevice(context, fn, device),
-      bindAccess: (user) => context.objects.add(new Access(context, user)),
+      bindDevice: (_fn, device) => new VfioDevice(bindDevice(context, device, context.parts.groups.groupOf(device))),
+      bindAccess: (user) => context.objects.make(() => new Access(context, user)),
       owns: (group) => context.groups.has(group),
       container: {
         join: ({ noIommu }) => {
@@ -42,9 +42,8 @@ export class IommufdFile implements AddressSpaceFile {
   ioctl(caller: Caller, number: number, arg: bigint): number {
     return this.#dispatch.run(this.#context, caller, number, arg)
   }
-  /** Nothing has an offset to map: hardware queues would give one. */
-  mmap(_caller: Caller, { shared, offset }: MmapRequest): Mapping {
-    throw new UapiError(shared ? 'ENXIO' : 'EINVAL', 'iommufd mmap', { offset })
+  mmap(_caller: Caller, request: MmapRequest): Mapping {
+    return this.#context.mmaps.map(request)
   }
   release(): void {
     this.#context.release()

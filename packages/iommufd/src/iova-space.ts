@@ -2,7 +2,17 @@
  * Where the areas of one IOAS are, and where further ones can be: reserved and allowed ranges, alignment.
  * drivers/iommu/iommufd/io_pagetable.c iopt_check_iova, iopt_reserve_iova, iopt_set_allow_iova.
  */
-import { type Errno, hiWord, IntervalMap, type Iova, type IovaRange, loWord, split, UapiError } from '@ioasis/core'
+import {
+  type Errno,
+  type FailurePoints,
+  hiWord,
+  IntervalMap,
+  type Iova,
+  type IovaRange,
+  loWord,
+  split,
+  UapiError,
+} from '@ioasis/core'
 import type { Area, Slice } from './area.ts'
 import { placeArea } from './placement.ts'
 import { ReservedRanges } from './reserved-ranges.ts'
@@ -17,11 +27,14 @@ export class IovaSpace {
   /** Bytes each area is aligned to: 1 until a domain or an access asks for more. */
   alignment = 1
   #allowed: IntervalMap<true> = new IntervalMap()
+  readonly #failures: FailurePoints | undefined
   /** From the second page up to here everything is mapped or reserved: automatic placement need not look. */
   #full: Iova
 
-  constructor(pageBytes: number) {
+  /** @param failures where reserving a range may fail */
+  constructor(pageBytes: number, failures?: FailurePoints) {
     this.pageBytes = pageBytes
+    this.#failures = failures
     this.#full = BigInt(pageBytes)
   }
 
@@ -36,9 +49,10 @@ export class IovaSpace {
     }
     this.#allowed = ranges
   }
-  /** Reserves a range for `owner`. @throws UapiError EADDRINUSE when an area or an allowed range touches it */
+  /** Reserves a range for `owner`. @throws UapiError EADDRINUSE when an area or an allowed range touches it; ENOMEM */
   reserve(first: Iova, last: Iova, owner: object): void {
     if (this.#allowed.firstIn(first, last) ?? this.areas.firstIn(first, last)) refuse('EADDRINUSE', { first, last })
+    this.#failures?.pass('iommufd reserved range')
     this.reserved.add(first, last, owner)
   }
   /** Gives up what is reserved for `owner`. */

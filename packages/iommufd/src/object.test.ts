@@ -47,7 +47,7 @@ test('an object whose making fails uses no id', () => {
     expect(thing.id).toBe(1)
     throw new Error('no')
   }
-  expect(() => table.create(new Thing(), fail)).toThrow('no')
+  expect(() => table.make(() => new Thing(), fail)).toThrow('no')
   expect([table.size, table.add(new Thing()).id]).toEqual([0, 1])
 })
 

@@ -1,5 +1,5 @@
 /** Copying between the kernel and pages of an area. drivers/iommu/iommufd/pages.c iopt_pages_rw_access. */
-import { type Caller, PageRunList, UapiError } from '@ioasis/core'
+import { type Caller, type CopyHow, PageRunList, UapiError } from '@ioasis/core'
 import type { Pages } from './pages.ts'
 
 /**
@@ -12,13 +12,13 @@ export function copyPages(
   pages: Pages,
   at: { readonly page: number; readonly offset: number },
   bytes: Uint8Array,
-  write: boolean,
+  { write, slow = false }: CopyHow,
 ): void {
   const what = 'iommufd access'
   if (write && !pages.writable) throw new UapiError('EPERM', what)
   if (pages.kind === 'dma-buf') throw new UapiError('EINVAL', what)
   const space = pages.owner.addressSpace
-  if (pages.kind === 'user' && process.addressSpace === space) {
+  if (!slow && pages.kind === 'user' && process.addressSpace === space) {
     const uva = pages.origin + BigInt(at.page) * BigInt(space.pageBytes) + BigInt(at.offset)
     const done = write ? space.copyOut(uva, bytes) : space.copyIn(uva, bytes)
     if (done < bytes.length) throw new UapiError('EFAULT', what, { uva })

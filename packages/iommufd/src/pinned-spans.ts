@@ -24,9 +24,7 @@ export const pagesOf = (span: Span): number => span.last - span.first + 1
 
 /** A span that one covers, of host memory in a list that may be reused. */
 export function spanOf(first: number, last: number, runs: PageRunList): Span {
-  const { count } = runs
-  const copy = count === 1 ? undefined : { count, hpa: runs.hpa.slice(0, count), bytes: runs.bytes.slice(0, count) }
-  return { first, last, users: 1, hpa: runs.hpa[0] as number, runs: copy }
+  return { first, last, users: 1, hpa: runs.hpa[0] as number, runs: runs.count === 1 ? undefined : runs.copy() }
 }
 
 /** The spans of one piece of memory. */

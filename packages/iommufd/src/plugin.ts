@@ -1,6 +1,8 @@
 /** The only file of this package that meets the host: /dev/iommu, and /dev/vfio/vfio where the kernel has no other container. */
 import {
+  addSwitch,
   AuditSource,
+  Failures,
   FileNode,
   IoctlDispatch,
   IoctlTable,
@@ -8,11 +10,12 @@ import {
   Kernel,
   type Plugin,
   type PluginHost,
+  Sysfs,
 } from '@ioasis/core'
 import { Contexts } from './claims.ts'
-import { IommufdContext } from './context.ts'
 import { iommufdTable } from './ioctls.ts'
 import { IommufdFile } from './iommufd-file.ts'
+import { OpenContext } from './kernel-objects.ts'
 import { containerTable } from './vfio-compat.ts'
 
 /** `/dev/iommu` as the kernel of the host has it: nothing when it was built without. */
@@ -20,12 +23,12 @@ export function iommufd(): Plugin {
   return {
     name: 'iommufd',
     contract: 1,
-    needs: [Kernel, IommuGroups],
+    needs: [Kernel, IommuGroups, Sysfs],
     provides: [FileNode, IoctlTable, AuditSource],
     setup: (host) => {
       const kernel = host.get(Kernel)
       if (!kernel.iommufd) return
-      const open = opener(host, kernel.pageSize)
+      const open = opener(host, kernel)
       host.provide(FileNode, { path: '/dev/iommu', mode: 0o660, open: () => open('user') })
       if (kernel.container === 'iommufd') {
         host.provide(FileNode, { path: '/dev/vfio/vfio', mode: 0o666, open: () => open('mm') })
@@ -35,15 +38,18 @@ export function iommufd(): Plugin {
 }
 
 /** @returns opens a file with a context of its own. Tables that other packages add for `iommufd` extend its calls. */
-function opener(host: PluginHost, pageBytes: number): (accountMode: 'user' | 'mm') => IommufdFile {
+function opener(host: PluginHost, { pageSize, test }: Kernel): (accountMode: 'user' | 'mm') => IommufdFile {
   const contexts = new Contexts()
   host.provide(AuditSource, contexts)
   for (const table of [iommufdTable, containerTable]) host.provide(IoctlTable, table)
-  const parts = { groups: host.get(IommuGroups), pageBytes }
+  const unsafeInterrupts = { enabled: false }
+  addSwitch(host.get(Sysfs), '/sys/module/iommufd/parameters/allow_unsafe_interrupts', unsafeInterrupts)
+  const groups = host.get(IommuGroups)
+  const parts = { groups, pageBytes: pageSize, test, unsafeInterrupts, failures: host.get(Failures) }
   let dispatch: IoctlDispatch | undefined
   return (accountMode) => {
     dispatch ??= new IoctlDispatch(host.all(IoctlTable).filter((table) => table.file === 'iommufd'))
-    const context = contexts.add(new IommufdContext(parts, accountMode, (ended) => contexts.delete(ended)))
+    const context = contexts.add(new OpenContext(parts, accountMode, (ended) => contexts.delete(ended)))
     return new IommufdFile(context, dispatch)
   }
 }

@@ -22,6 +22,7 @@ import {
 } from '@ioasis/uapi'
 import { containerInfo } from './container-info.ts'
 import type { IommufdContext } from './context.ts'
+import type { Unmapped } from './io-pagetable.ts'
 import { Ioas, mapUser } from './ioas.ts'
 import { MAP_FLAG, U64_MAX } from './uapi.ts'
 
@@ -116,7 +117,7 @@ const unmapDma: Row<VfioIommuType1DmaUnmap> = {
     const { table } = compatIoas(context, call)
     if (flags & VFIO_DMA_UNMAP_FLAG.ALL) {
       if (iova !== 0n || size !== 0n) throw new UapiError('EINVAL', call, { iova, size })
-      return { ret: 0, out: { size: table.unmap(0n, U64_MAX).bytes } }
+      return { ret: 0, out: { size: unmapped(table.unmap(0n, U64_MAX), { iova, size }) } }
     }
     if (!table.largePages) {
       table.cutBehind(BigInt.asUintN(64, iova + size - 1n))
@@ -129,12 +130,12 @@ const unmapDma: Row<VfioIommuType1DmaUnmap> = {
 /** Refused with what was unmapped all the same written back. */
 function unmapRange(table: Ioas['table'], iova: bigint, size: bigint): bigint {
   const last = iova + size - 1n
-  const refuse = (errno: Errno, done: bigint): UapiError =>
-    new UapiError(errno, VFIO_IOMMU_UNMAP_DMA.name, { iova, size }, { size: done })
-  if (size === 0n) throw refuse('EINVAL', 0n)
-  if (last > U64_MAX) throw refuse('EOVERFLOW', 0n)
-  const { bytes, errno } = table.unmap(iova, last)
-  if (errno) throw refuse(errno, bytes)
+  if (size === 0n) return unmapped({ bytes: 0n, errno: 'EINVAL' }, { iova, size })
+  if (last > U64_MAX) return unmapped({ bytes: 0n, errno: 'EOVERFLOW' }, { iova, size })
+  return unmapped(table.unmap(iova, last), { iova, size })
+}
+function unmapped({ bytes, errno }: Unmapped, asked: { readonly iova: bigint; readonly size: bigint }): bigint {
+  if (errno) throw new UapiError(errno, VFIO_IOMMU_UNMAP_DMA.name, asked, { size: bytes })
   return bytes
 }
 

@@ -11,122 +11,34 @@ import {
   createHost,
   type Domain,
   type Errno,
-  type FlushGather,
   type Frames,
   type FunctionModel,
   type Host,
-  type Hpa,
+  type HwInfo,
   IommuDriver,
   IommuGroups,
   type Iova,
-  type IovaRange,
   type Kernel,
   type PageRequest,
-  type PageRuns,
-  type PagingDomain,
   Pci,
   type Plugin,
   Processes,
   type ProcessOptions,
-  type Prot,
   type ReservedRegion,
   UapiError,
   UserFrames,
   type Uva,
 } from '@ioasis/core'
 import { mustBeSound } from '@ioasis/testkit'
+import { PaperDomain, type PaperOptions } from './paper-domain.test-kit.ts'
+import { PAPER_DATA, PAPER_TYPE, PaperNested, paperViommus, type PaperViommus } from './paper-nesting.test-kit.ts'
 import { iommufd } from './plugin.ts'
 import { IOMMU_HWPT_ALLOC, IOMMU_IOAS_ALLOC, IOMMU_IOAS_IOVA_RANGES, IOMMU_IOAS_MAP, IOMMU_IOAS_UNMAP } from './uapi.ts'
 
-/** How the IOMMU of a test is. */
-export interface PaperOptions {
-  readonly aperture?: IovaRange
-  readonly pageSizes?: bigint
-  readonly enforcesCoherency?: boolean
-  readonly isolatedMsi?: boolean
-  readonly cacheCoherent?: boolean
-  readonly pasidBits?: number
-  readonly ats?: boolean
-  readonly reserved?: readonly ReservedRegion[]
-  readonly hwInfo?: { readonly type: number; read(): Uint8Array }
-  /** Names of functions that refuse every paging domain but their own. */
-  readonly choosy?: readonly string[]
-  readonly paging?: boolean
-}
+export { PaperDomain, type PaperOptions }
 
 /** The interrupt window of x86. */
 export const MSI: ReservedRegion = { first: 0xfee00000n, last: 0xfeefffffn, type: 'msi', read: true, write: true }
-const PAGE = 4096
-
-/** Maps pages of 4 KiB. Unpinning before a flush, double maps and freeing while attached are errors. */
-export class PaperDomain implements PagingDomain {
-  readonly type = 'paging'
-  readonly aperture: IovaRange
-  readonly pageSizes: bigint
-  readonly owner: string
-  readonly pages = new Map<Iova, { readonly hpa: Hpa; readonly prot: Prot; readonly run: number }>()
-  readonly coherency: { enforce(): boolean; readonly enforced: boolean }
-  users = 0
-  freed = false
-  flushes = 0
-  /** Maps until one fails with ENOMEM. */
-  failMapAfter: number | undefined
-  #unflushed: Hpa[] = []
-  readonly #frames: Frames
-
-  constructor(frames: Frames, owner: string, options: PaperOptions) {
-    this.#frames = frames
-    this.owner = owner
-    this.aperture = options.aperture ?? { first: 0n, last: (1n << 48n) - 1n }
-    this.pageSizes = options.pageSizes ?? 0x1000n
-    let enforced = false
-    this.coherency = {
-      enforce: () => (enforced = options.enforcesCoherency ?? false),
-      get enforced() {
-        return enforced
-      },
-    }
-  }
-  map(iova: Iova, runs: PageRuns, prot: Prot): void {
-    if (this.failMapAfter !== undefined && --this.failMapAfter === 0) throw new UapiError('ENOMEM', 'paper map')
-    let at = iova
-    for (let i = 0; i < runs.count; i++) {
-      const run = runs.bytes[i] as number
-      for (let done = 0; done < run; done += PAGE, at += 4096n) {
-        if (this.pages.has(at)) throw new Error(`paper: ${at} is mapped`)
-        this.pages.set(at, { hpa: (runs.hpa[i] as number) + done, prot, run })
-      }
-    }
-  }
-  unmap(iova: Iova, bytes: bigint): bigint {
-    let found = 0n
-    for (let at = iova; at < iova + bytes; at += 4096n) {
-      const page = this.pages.get(at)
-      if (!page) continue
-      this.pages.delete(at)
-      if (!page.prot.mmio) this.#unflushed.push(page.hpa)
-      found += 4096n
-    }
-    return found
-  }
-  sync(_gather: FlushGather): void {
-    for (const hpa of this.#unflushed) {
-      if (this.#frames.pinsOf(hpa - (hpa % this.#frames.pageBytes)) === 0)
-        throw new Error(`paper: ${hpa} was let go before the flush`)
-    }
-    this.#unflushed = []
-    this.flushes++
-  }
-  lookup(iova: Iova): Hpa | undefined {
-    const page = this.pages.get(iova - (iova % 4096n))
-    return page && page.hpa + Number(iova % 4096n)
-  }
-  free(): void {
-    if (this.users > 0 || this.pages.size > 0 || this.#unflushed.length > 0)
-      throw new Error('paper: freed while in use')
-    this.freed = true
-  }
-}
 
 /** A device's side: what it is attached to, and its page requests. */
 export interface PaperDevice {
@@ -135,16 +47,28 @@ export interface PaperDevice {
   request(request: Omit<PageRequest, 'respond' | 'requester'>): { answer: string | undefined }
 }
 
+const HERE = {}
+const ELSEWHERE = {}
+const isPaper = (domain: Domain | undefined): domain is PaperDomain | PaperNested =>
+  domain instanceof PaperDomain || domain instanceof PaperNested
 const BLOCKED: Domain = { type: 'blocked' }
 const DEFAULT: Domain = { type: 'identity' }
 
-const masterModel = (multifunction: boolean): FunctionModel => {
-  const config = new Uint8Array(256)
+const masterModel = (multifunction: boolean, pasidControl?: number): FunctionModel => {
+  const config = new Uint8Array(pasidControl === undefined ? 256 : 4096)
   const view = new DataView(config.buffer)
   view.setUint32(0, 0x0001_1af4, true)
   view.setUint16(4, 0x0004, true)
   view.setUint32(8, 0xff00_0000, true)
   config[0x0e] = multifunction ? 0x80 : 0
+  if (pasidControl !== undefined) {
+    // An integrated endpoint with a PASID capability.
+    view.setUint16(6, 0x0010, true)
+    config[0x34] = 0x40
+    view.setUint32(0x40, 0x0092_0010, true)
+    view.setUint32(0x100, 0x0001_001b, true)
+    view.setUint16(0x106, pasidControl, true)
+  }
   return { name: 'dma master', config, bars: [] }
 }
 
@@ -158,11 +82,21 @@ export class World {
   readonly host: Host
   readonly client: Client
   readonly domains: PaperDomain[] = []
+  readonly nested: PaperNested[] = []
+  readonly viommus: PaperViommus = paperViommus((made) => this.#nested(made))
   readonly devices = new Map<string, PaperDevice>()
   /** Domains made from now on fail their n-th map. */
   failMapAfter: number | undefined
 
-  constructor(options: PaperOptions & { readonly kernel?: Partial<Kernel>; readonly process?: ProcessOptions } = {}) {
+  constructor(
+    options: PaperOptions & {
+      readonly kernel?: Partial<Kernel>
+      readonly process?: ProcessOptions
+      readonly plugins?: readonly Plugin[]
+      /** Set up before the rest. */
+      readonly before?: readonly Plugin[]
+    } = {},
+  ) {
     const paper: Plugin = {
       name: 'paper-iommu',
       contract: 1,
@@ -170,13 +104,17 @@ export class World {
       provides: [IommuDriver, AuditSource],
       setup: (host) => {
         for (const [device, fn] of Object.values(FUNCTIONS)) {
-          host.get(Pci).place(masterModel(device === 3), { bdf: bdf(0, device, fn) })
+          host.get(Pci).place(masterModel(device === 3, options.pasidControl), { bdf: bdf(0, device, fn) })
         }
         host.provide(IommuDriver, this.#driver(host.get(UserFrames), options))
         host.provide(AuditSource, { name: 'paper', claims: () => this.domains.flatMap(mappedBy) })
       },
     }
-    this.host = createHost({ plugins: [paper, iommufd()], machine: { ram: 64 << 20 }, kernel: options.kernel ?? {} })
+    this.host = createHost({
+      plugins: [...(options.before ?? []), paper, iommufd(), ...(options.plugins ?? [])],
+      machine: { ram: 64 << 20 },
+      kernel: options.kernel ?? {},
+    })
     this.client = this.spawn(options.process)
   }
   spawn(options?: ProcessOptions): Client {
@@ -197,8 +135,8 @@ export class World {
     const device = this.host
       .get(IommuGroups)
       .containing(nameOf(name))
-      .devices.find((d) => d.fn.name.endsWith(nameOf(name)))
-    if (!device) throw new Error(`no device ${name}`)
+      .devices.find((d) => d.fn?.name.endsWith(nameOf(name)))
+    if (!device?.fn) throw new Error(`no device ${name}`)
     return this.spaces(fd).bindDevice(device.fn, device)
   }
   access(fd: number, user: Partial<AccessUser> = {}): BoundAccess {
@@ -259,15 +197,21 @@ export class World {
     const { addressSpace, user } = this.client.process
     return {
       pins: this.frames.pinned,
-      domains: this.domains.filter((d) => !d.freed).length,
+      domains: [...this.domains, ...this.nested].filter((d) => !d.freed).length,
       owners: this.host.get(IommuGroups).groups.filter((g) => g.owner).length,
       charged: addressSpace.pinnedPages + addressSpace.locked.pages + user.locked.pages,
     }
   }
 
+  #nested(made: PaperNested): PaperNested {
+    this.nested.push(made)
+    return made
+  }
   #driver(frames: Frames, options: PaperOptions): IommuDriver {
+    const { hwInfo } = options
     const driver: IommuDriver = {
       name: 'paper',
+      userPasidTable: true,
       probe: (fn) => {
         const state: PaperDevice & { listener?: ((request: PageRequest) => void) | undefined } = {
           attached: BLOCKED,
@@ -289,6 +233,7 @@ export class World {
             cacheCoherent: options.cacheCoherent ?? true,
             enforcesCoherency: options.enforcesCoherency ?? false,
             isolatedMsi: options.isolatedMsi ?? true,
+            dirtyTracking: options.advanced ?? false,
             pasidBits: options.pasidBits ?? 0,
             ats: options.ats ?? false,
           },
@@ -296,23 +241,32 @@ export class World {
           reserved: options.reserved ?? [MSI],
           defaultDomain: DEFAULT,
           blocked: BLOCKED,
-          ...(options.hwInfo && { hwInfo: options.hwInfo }),
+          ...(hwInfo && { hwInfo: answersInfo(hwInfo) }),
           ...(options.paging !== false && {
             paging: {
-              alloc: () => {
-                const domain = new PaperDomain(frames, place, options)
+              alloc: (wanted) => {
+                const known = options.advanced === true || !(wanted.nestParent || wanted.dirtyTracking)
+                if (wanted.data || !known) throw new UapiError('EOPNOTSUPP', 'paper domain')
+                const domain = new PaperDomain(frames, place, options, wanted)
                 domain.failMapAfter = this.failMapAfter
                 this.domains.push(domain)
                 return domain
               },
             },
           }),
+          ...(options.advanced === true && {
+            unit: options.elsewhere?.includes(place) ? ELSEWHERE : HERE,
+            nesting: {
+              alloc: (parent, data) => this.#nested(new PaperNested(parent, data.read(PAPER_DATA, PAPER_TYPE).value)),
+            },
+            viommu: this.viommus.support,
+          }),
           pageRequests: { listen: (listener) => (state.listener = listener) },
           attach: (domain, { pasid }) => {
             if (refuses(domain)) return 'incompatible'
             const old = pasid === undefined ? state.attached : state.pasids.get(pasid)
-            if (old instanceof PaperDomain) old.users--
-            if (domain instanceof PaperDomain) domain.users++
+            if (isPaper(old)) old.users--
+            if (isPaper(domain)) domain.users++
             if (pasid === undefined) state.attached = domain
             else state.pasids.set(pasid, domain)
             return 'ok'
@@ -324,6 +278,13 @@ export class World {
     return driver
   }
 }
+
+const answersInfo =
+  (info: NonNullable<PaperOptions['hwInfo']>): ((asked: number) => HwInfo) =>
+  (asked) => {
+    if (asked !== 0 && asked !== info.type) throw new UapiError('EOPNOTSUPP', 'paper hw info')
+    return { type: info.type, bytes: info.read() }
+  }
 
 function mappedBy(domain: PaperDomain): readonly Claim[] {
   return [...domain.pages].map(([iova, { hpa, prot }]) => ({

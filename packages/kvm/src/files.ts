@@ -7,11 +7,12 @@ import {
   type IoctlRow,
   type IoctlTable,
   KVM_CONVENTION,
-  type Mapping,
-  type MmapRequest,
   UapiError,
 } from '@ioasis/core'
 import { USER_SLOTS } from './memory-slots.ts'
+import { POWER_EXTENSIONS } from './power-extensions.ts'
+import { PowerVcpu } from './power-vcpu.ts'
+import { POWER_VCPU_DISPATCH, POWER_VM } from './power-files.ts'
 import {
   KVM_API_VERSION,
   KVM_CAP,
@@ -35,6 +36,7 @@ import {
 } from './uapi.ts'
 import { RUN_PAGES, type Vcpu } from './vcpu.ts'
 import type { KvmVfioDevice } from './vfio-device.ts'
+import { VcpuFile } from './vcpu-file.ts'
 import { KvmVm, MAX_VCPU_IDS, MAX_VCPUS, type VmHost } from './vm.ts'
 
 /** Extensions that are there, with what the answer is; all others are 0. */
@@ -48,7 +50,7 @@ const EXTENSIONS: Readonly<Record<number, number>> = {
   [KVM_CAP.MAX_VCPUS]: MAX_VCPUS,
   [KVM_CAP.MAX_VCPU_ID]: MAX_VCPU_IDS,
 }
-const extension = (arg: bigint): number => EXTENSIONS[Number(arg)] ?? 0
+const extension = (power: boolean, arg: bigint): number => (power ? POWER_EXTENSIONS : EXTENSIONS)[Number(arg)] ?? 0
 
 /** Leaves the row's types to the table, where they are not known. */
 const row = <File, T>(one: IoctlRow<File, T>): IoctlRow<File, T> => one
@@ -70,11 +72,15 @@ const SYSTEM: IoctlTable = {
     row<KvmFile, never>({
       call: KVM_CREATE_VM,
       run: (file, _input, caller, arg) => {
-        noArgument(arg, 'KVM_CREATE_VM')
+        // POWER: 0 is what the host has, 1 the HV module, 2 the PR module, which is not there.
+        if (arg > (file.power ? 1n : 0n)) throw new UapiError('EINVAL', 'KVM_CREATE_VM', { arg })
         return { ret: installFile(caller, file.newVm(caller), { cloexec: true, name: 'anon_inode:kvm-vm' }) }
       },
     }),
-    row<KvmFile, never>({ call: KVM_CHECK_EXTENSION, run: (_f, _i, _c, arg) => ({ ret: extension(arg) }) }),
+    row<KvmFile, never>({
+      call: KVM_CHECK_EXTENSION,
+      run: ({ power }, _i, _c, arg) => ({ ret: extension(power, arg) }),
+    }),
     row<KvmFile, never>({
       call: KVM_GET_VCPU_MMAP_SIZE,
       run: (_file, _input, caller, arg) => {
@@ -93,11 +99,23 @@ const VM: IoctlTable = {
       call: KVM_CREATE_VCPU,
       run: ({ vm }, _input, caller, arg) => {
         const vcpu = vm.addVcpu(arg)
-        const file = new VcpuFile(vcpu, vm.get())
-        return { ret: installFile(caller, file, { cloexec: true, name: `anon_inode:kvm-vcpu:${vcpu.id}` }) }
+        try {
+          const file =
+            vcpu instanceof PowerVcpu
+              ? new VcpuFile(vcpu, vm.get(), POWER_VCPU_DISPATCH)
+              : new VcpuFile(vcpu, vm.get(), VCPU_DISPATCH)
+          return { ret: installFile(caller, file, { cloexec: true, name: `anon_inode:kvm-vcpu:${vcpu.id}` }) }
+        } catch (error) {
+          // Nobody got it, so that its number is free again (virt/kvm/kvm_main.c kvm_vm_ioctl_create_vcpu).
+          vm.forget(vcpu)
+          throw error
+        }
       },
     }),
-    row<VmFile, never>({ call: KVM_CHECK_EXTENSION, run: (_f, _i, _c, arg) => ({ ret: extension(arg) }) }),
+    row<VmFile, never>({
+      call: KVM_CHECK_EXTENSION,
+      run: ({ vm }, _i, _c, arg) => ({ ret: extension(vm.power, arg) }),
+    }),
     row({
       call: KVM_SET_USER_MEMORY_REGION,
       run: ({ vm }: VmFile, region) => {
@@ -149,7 +167,7 @@ const VCPU: IoctlTable = {
   file: 'kvm-vcpu',
   convention: KVM_CONVENTION,
   rows: [
-    row<VcpuFile, never>({
+    row<VcpuFile<Vcpu>, never>({
       call: KVM_RUN,
       run: ({ vcpu }, _input, _caller, arg) => {
         noArgument(arg, 'KVM_RUN')
@@ -157,18 +175,18 @@ const VCPU: IoctlTable = {
         return { ret: 0 }
       },
     }),
-    row({ call: KVM_GET_REGS, run: ({ vcpu }: VcpuFile) => ({ ret: 0, out: vcpu.registers }) }),
+    row({ call: KVM_GET_REGS, run: ({ vcpu }: VcpuFile<Vcpu>) => ({ ret: 0, out: vcpu.registers }) }),
     row({
       call: KVM_SET_REGS,
-      run: ({ vcpu }: VcpuFile, registers) => {
+      run: ({ vcpu }: VcpuFile<Vcpu>, registers) => {
         vcpu.registers = registers
         return { ret: 0 }
       },
     }),
-    row({ call: KVM_GET_SREGS, run: ({ vcpu }: VcpuFile) => ({ ret: 0, out: vcpu.specialRegisters }) }),
+    row({ call: KVM_GET_SREGS, run: ({ vcpu }: VcpuFile<Vcpu>) => ({ ret: 0, out: vcpu.specialRegisters }) }),
     row({
       call: KVM_SET_SREGS,
-      run: ({ vcpu }: VcpuFile, registers) => {
+      run: ({ vcpu }: VcpuFile<Vcpu>, registers) => {
         vcpu.specialRegisters = registers
         return { ret: 0 }
       },
@@ -180,6 +198,7 @@ const VCPU: IoctlTable = {
 export const KVM_TABLES: readonly IoctlTable[] = [SYSTEM, VM, DEVICE, VCPU]
 const SYSTEM_DISPATCH = new IoctlDispatch([SYSTEM])
 const VM_DISPATCH = new IoctlDispatch([VM])
+const POWER_VM_DISPATCH = new IoctlDispatch([VM, POWER_VM])
 const DEVICE_DISPATCH = new IoctlDispatch([DEVICE])
 const VCPU_DISPATCH = new IoctlDispatch([VCPU])
 
@@ -193,6 +212,9 @@ export class KvmFile implements FileOps {
   constructor(host: VmHost, made: (vm: KvmVm) => void) {
     this.#host = host
     this.#made = made
+  }
+  get power(): boolean {
+    return this.#host.power === true
   }
   newVm(caller: Caller): VmFile {
     const vm = new KvmVm(this.#host, caller.process.addressSpace)
@@ -217,7 +239,7 @@ class VmFile implements FileOps {
   }
   ioctl(caller: Caller, number: number, arg: bigint): number {
     this.vm.mustBeUsedBy(caller)
-    return VM_DISPATCH.run(this, caller, number, arg)
+    return (this.vm.power ? POWER_VM_DISPATCH : VM_DISPATCH).run(this, caller, number, arg)
   }
   release(): void {
     this.vm.put()
@@ -241,28 +263,5 @@ class DeviceFile implements FileOps {
   release(): void {
     this.#vm.removeVfio(this.device)
     this.#vm.put()
-  }
-}
-
-/** The file of a vCPU. */
-class VcpuFile implements FileOps {
-  readonly ioctlTables: readonly string[] = ['kvm-vcpu']
-  readonly vcpu: Vcpu
-  readonly vm: KvmVm
-
-  constructor(vcpu: Vcpu, vm: KvmVm) {
-    this.vcpu = vcpu
-    this.vm = vm
-  }
-  ioctl(caller: Caller, number: number, arg: bigint): number {
-    this.vm.mustBeUsedBy(caller)
-    if (!VCPU_DISPATCH.has(number)) throw new UapiError('EINVAL', 'ioctl', { file: 'kvm-vcpu', number })
-    return VCPU_DISPATCH.run(this, caller, number, arg)
-  }
-  mmap(_caller: Caller, request: MmapRequest): Mapping {
-    return this.vcpu.map(request)
-  }
-  release(): void {
-    this.vm.put()
   }
 }

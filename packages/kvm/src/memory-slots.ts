@@ -39,19 +39,21 @@ export class MemorySlots {
         throw new UapiError('EEXIST', 'KVM_SET_USER_MEMORY_REGION', { slot, gpa, size, other })
       }
     }
-    this.#slots.set(slot, region)
+    // A call's struct is lent for the call.
+    this.#slots.set(slot, { slot, flags, guest_phys_addr: gpa, memory_size: size, userspace_addr: uva })
   }
   /** A guest's load. @returns false when no slot holds all of it, or its memory does not answer */
   read(gpa: Gpa, into: Uint8Array): boolean {
-    const uva = this.#uva(gpa, into.length)
+    const uva = this.uva(gpa, into.length)
     return uva !== undefined && this.#space.copyIn(uva, into) === into.length
   }
   /** A guest's store. @returns as `read` */
   write(gpa: Gpa, from: Uint8Array): boolean {
-    const uva = this.#uva(gpa, from.length)
+    const uva = this.uva(gpa, from.length)
     return uva !== undefined && this.#space.copyOut(uva, from) === from.length
   }
-  #uva(gpa: Gpa, bytes: number): bigint | undefined {
+  /** Where guest memory lies in the process; undefined when no slot holds all of it. */
+  uva(gpa: Gpa, bytes: number): bigint | undefined {
     for (const { guest_phys_addr: first, memory_size: size, userspace_addr: uva } of this.#slots.values()) {
       if (gpa >= first && gpa + BigInt(bytes) <= first + size) return uva + (gpa - first)
     }

@@ -111,3 +111,12 @@ test('/dev/kvm tells its version, what it has, and refuses the rest', () => {
   expect(vmm.ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE)).toBe(3 * 4096)
   expect(() => vmm.ioctl(kvm, 0xae7f)).toThrow('EINVAL')
 })
+
+test('a vCPU that finds no descriptor is not there: its number is free', () => {
+  const { vmm, vm } = kvmWorld()
+  const { limits } = vmm.process
+  vmm.process.limits = { ...limits, nofile: vmm.fds.all.length }
+  expect(() => vmm.ioctl(vm, KVM_CREATE_VCPU, 0n)).toThrow('EMFILE')
+  vmm.process.limits = limits
+  expect(vmm.ioctl(vm, KVM_CREATE_VCPU, 0n)).toBeGreaterThan(0)
+})

@@ -26,6 +26,8 @@ export interface PageTableFormat {
     /** A leaf with all of these may be written; 0: each leaf may. */
     readonly writable: bigint
   }
+  /** Set by hardware in a leaf that was written through, where it tracks that. Absent: dirty pages cannot be told. */
+  readonly dirty?: bigint
   /**
    * A bit that hardware ignores. Where walks do not snoop, software sets it in an entry that points to a table once that
    * entry was flushed, so that others need not flush it again; drivers/iommu/generic_pt/iommu_pt.h pt_iommu_new_table,
@@ -62,6 +64,11 @@ export interface PageTableLevel {
 export interface PageTableGeometry {
   /** Level of the root table: 3 for four levels. */
   readonly topLevel: number
+  /**
+   * A level up to which roots are put above the root, when something is mapped that it does not reach; absent: `topLevel`. Who
+   * makes the table is told of each new root: see `PageTable`.
+   */
+  readonly growsTo?: number
   /** Bit n set: pages of 2^n bytes may be used. u64; sizes the format lacks are left out. */
   readonly pageSizes: bigint
   /** Width of an iova, where narrower than what the levels could hold. */

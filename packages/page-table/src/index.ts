@@ -1,7 +1,10 @@
 /** Driver-side radix page tables: one map, one unmap, one lookup for every format. */
 export * from './flush-plan.ts'
 export * from './format.ts'
+export * from './formats/amdv1.ts'
 export * from './formats/vtdss.ts'
+export * from './formats/x86-64.ts'
+export type { DirtySink } from './dirty.ts'
 export type { LeafVisitor } from './lookup.ts'
 export * from './page-table.ts'
-export type { TableMemory, TablePages } from './tables.ts'
+export type { RootListener, TableMemory, TablePages } from './tables.ts'

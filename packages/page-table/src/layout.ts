@@ -36,7 +36,9 @@ export interface PageSize {
 /** Everything that map, unmap and lookup ask about a format. */
 export interface Layout {
   readonly name: string
+  /** Level of the root at first, and the one it may grow to. */
   readonly topLevel: number
+  readonly growsTo: number
   readonly iovaBits: number
   readonly levels: readonly Level[]
   /** Largest first. */
@@ -44,6 +46,8 @@ export interface Layout {
   /** Bytes of the smallest page. */
   readonly granule: number
   readonly tableBytes: number
+  /** A bottom table reaches over 2^bottomShift bytes of iovas; at most 31. */
+  readonly bottomShift: number
   /** Entries are stored with their bytes reversed. */
   readonly swapped: boolean
   readonly addressLo: number
@@ -57,6 +61,12 @@ export interface Layout {
   readonly presentSecond: number
   readonly writableLo: number
   readonly writableHi: number
+  /** Set in a leaf that was written through; both 0: cannot be told. */
+  readonly dirtyLo: number
+  readonly dirtyHi: number
+  /** The same bits as the two words of an entry in memory hold them. */
+  readonly dirtyFirst: number
+  readonly dirtySecond: number
   /** All bits that tell a page's size or a pointer, apart from the address: what a split must replace. */
   readonly markLo: number
   readonly markHi: number
@@ -128,14 +138,14 @@ function sizeOf(format: PageTableFormat, level: number, shift: number): PageSize
 
 function sizesOf(format: PageTableFormat, geometry: PageTableGeometry, iovaBits: number): PageSize[] {
   const sizes: PageSize[] = []
-  for (let level = geometry.topLevel; level >= 0; level--) {
+  for (let level = geometry.growsTo ?? geometry.topLevel; level >= 0; level--) {
     const here = (format.levels[level] as PageTableLevel).pageSizes & geometry.pageSizes
     for (let shift = iovaBits; shift > 0; shift--)
       if ((here >> BigInt(shift)) & 1n) sizes.push(sizeOf(format, level, shift))
   }
   if (sizes.length === 0) throw new RangeError(`${format.name}: no page size is left`)
   const gap = format.levels.findIndex(
-    (_, level) => sizes.some((s) => s.level > level) && !sizes.some((s) => s.level === level && s.repeat === 1),
+    (_, level) => sizes.some((s) => s.level > level) && !sizes.some((s) => s.level === level),
   )
   if (gap >= 0) throw new RangeError(`${format.name}: level ${gap} lacks pages to split larger ones into`)
   return sizes
@@ -146,9 +156,11 @@ function sizesOf(format: PageTableFormat, geometry: PageTableGeometry, iovaBits:
  * @throws RangeError when the format cannot have that shape
  */
 export function layoutOf(format: PageTableFormat, geometry: PageTableGeometry): Layout {
-  const top = format.levels[geometry.topLevel]
-  if (!top) throw new RangeError(`${format.name}: no level ${geometry.topLevel}`)
+  const { topLevel, growsTo = topLevel } = geometry
+  const top = format.levels[growsTo]
+  if (!top || growsTo < topLevel) throw new RangeError(`${format.name}: no level ${growsTo} at or above ${topLevel}`)
   const iovaBits = Math.min(geometry.iovaBits ?? 64, top.shift + top.bits)
+  const bottom = format.levels[0] as PageTableLevel
   const sizes = sizesOf(format, geometry, iovaBits)
   const swapped = format.endianness === 'big'
   const contiguous = format.contiguous ?? { bits: 0n, tested: 0n }
@@ -158,12 +170,14 @@ export function layoutOf(format: PageTableFormat, geometry: PageTableGeometry): 
   )
   return {
     name: format.name,
-    topLevel: geometry.topLevel,
+    topLevel,
+    growsTo,
     iovaBits,
-    levels: format.levels.slice(0, geometry.topLevel + 1).map((level) => levelOf(format, level)),
+    levels: format.levels.slice(0, growsTo + 1).map((level) => levelOf(format, level)),
     sizes,
     granule: (sizes.at(-1) as PageSize).bytes,
     tableBytes: 2 ** format.tableShift,
+    bottomShift: Math.min(31, bottom.shift + bottom.bits),
     swapped,
     addressLo: lowWord(format.address),
     addressHi: highWord(format.address),
@@ -174,6 +188,10 @@ export function layoutOf(format: PageTableFormat, geometry: PageTableGeometry): 
     presentSecond: swapped ? swap32(lowWord(format.present)) : highWord(format.present),
     writableLo: lowWord(format.permissions.writable),
     writableHi: highWord(format.permissions.writable),
+    dirtyLo: lowWord(format.dirty ?? 0n),
+    dirtyHi: highWord(format.dirty ?? 0n),
+    dirtyFirst: swapped ? swap32(highWord(format.dirty ?? 0n)) : lowWord(format.dirty ?? 0n),
+    dirtySecond: swapped ? swap32(lowWord(format.dirty ?? 0n)) : highWord(format.dirty ?? 0n),
     markLo: lowWord(mark),
     markHi: highWord(mark),
     flushedLo: lowWord(format.flushedTable ?? 0n),

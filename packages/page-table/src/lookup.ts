@@ -6,7 +6,8 @@ import type { Tables } from './tables.ts'
 /** @returns where an iova, given as two words, goes; undefined: nowhere */
 export function lookup(t: Tables, hi: number, lo: number): Hpa | undefined {
   let table = t.root
-  for (let depth = t.layout.topLevel; ; depth--) {
+  if (!t.reaches(hi, lo)) return undefined
+  for (let depth = t.topLevel; ; depth--) {
     const level = t.layout.levels[depth] as Level
     t.load(table, indexAt(level, hi, lo))
     if (!t.present) return undefined

@@ -28,6 +28,7 @@ export function mapRuns(t: Tables, at: Cursor, runs: PageRuns, bits: LeafBits): 
     }
     const which = bestSize(t, at, (runs.hpa[at.run] as number) + at.done, left)
     const size = t.layout.sizes[which] as PageSize
+    if (size.level > t.topLevel) t.growTo(size.level, at.hi, at.lo)
     const table = t.make(size.level, at.hi, at.lo)
     if (table === undefined || !fill(t, at, runs, which, table, bits)) return false
   }

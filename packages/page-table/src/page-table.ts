@@ -15,11 +15,12 @@ import {
 } from '@ioasis/core'
 import type { Cursor } from './cursor.ts'
 import type { PageTableFormat, PageTableGeometry } from './format.ts'
-import { layoutOf } from './layout.ts'
+import { type DirtySink, scanDirty } from './dirty.ts'
+import { layoutOf, type Level } from './layout.ts'
 import { type LeafVisitor, lookup, visitLeaves } from './lookup.ts'
 import { type LeafBits, mapRuns } from './map.ts'
 import { splitAt } from './split.ts'
-import { type TableMemory, Tables } from './tables.ts'
+import { type RootListener, type TableMemory, Tables } from './tables.ts'
 import { clearRange } from './unmap.ts'
 
 /**
@@ -29,8 +30,6 @@ import { clearRange } from './unmap.ts'
  */
 export class PageTable {
   readonly format: PageTableFormat
-  /** Where the top table lies. */
-  readonly root: Hpa
   /** What the table can hold. */
   readonly aperture: IovaRange
   /** Bit n set: pages of 2^n bytes are used. u64. */
@@ -39,18 +38,27 @@ export class PageTable {
 
   /**
    * Makes an empty table: one page.
+   * @param rootChanged for a geometry that grows: called with the new root before anything is mapped that the old one does not
+   * reach. What walks remember stays right, but hardware must start from the new root when it returns: the old one may be freed
    * @throws RangeError when the format has no such geometry
    * @throws UapiError ENOMEM
    */
-  constructor(format: PageTableFormat, geometry: PageTableGeometry, memory: TableMemory) {
+  constructor(format: PageTableFormat, geometry: PageTableGeometry, memory: TableMemory, rootChanged?: RootListener) {
     const layout = layoutOf(format, geometry)
-    this.#tables = new Tables(layout, memory)
+    this.#tables = new Tables(layout, memory, rootChanged)
     this.format = format
-    this.root = this.#tables.root
     this.aperture = { first: 0n, last: (1n << BigInt(layout.iovaBits)) - 1n }
     this.pageSizes = layout.sizes.reduce((all, size) => all | (1n << BigInt(size.shift)), 0n)
   }
 
+  /** Where the top table lies. */
+  get root(): Hpa {
+    return this.#tables.root
+  }
+  /** Level of the top table: 3 for four levels. */
+  get topLevel(): number {
+    return this.#tables.topLevel
+  }
   /** Table pages that are linked, the root included. */
   get tablePages(): number {
     return this.#tables.occupancy.size
@@ -61,7 +69,8 @@ export class PageTable {
    * @param iova multiple of the smallest page, as are the runs' hpa and bytes
    * @param attributes further bits of each leaf, e.g. SNP of VT-d: a number for bits 31:0, a bigint for others
    * @returns bytes mapped
-   * @throws UapiError EADDRINUSE when part of the range is mapped, ENOMEM, EINVAL for no permission; nothing has changed then
+   * @throws UapiError EADDRINUSE when part of the range is mapped, ENOMEM, EINVAL for no permission; nothing has changed then,
+   * but a table that grew stays so
    * @throws Error when the range is not aligned, or beyond the aperture or what an entry can address
    */
   map(iova: Iova, runs: PageRuns, prot: Prot, attributes: number | bigint = 0): number {
@@ -69,13 +78,15 @@ export class PageTable {
     const bits = this.#leafBits(prot, attributes)
     const bytes = this.#bytesOf(runs)
     if (bytes === 0) return 0
+    const t = this.#tables
     this.#check(iova, iova + BigInt(bytes) - 1n)
+    if (!t.reaches(hiWord(), loWord())) t.growTo(0, hiWord(), loWord())
     split(iova)
     const first = { hi: hiWord(), lo: loWord() }
     const at: Cursor = { hi: first.hi, lo: first.lo, run: 0, done: 0 }
     let mapped = false
     try {
-      mapped = mapRuns(this.#tables, at, runs, bits)
+      mapped = mapRuns(t, at, runs, bits)
     } finally {
       if (!mapped) this.#undo(first.hi, first.lo, at)
     }
@@ -92,19 +103,25 @@ export class PageTable {
    */
   unmap(iova: Iova, bytes: bigint, gather: FlushGather): bigint {
     if (bytes === 0n) return 0n
-    const last = iova + bytes - 1n
-    this.#check(iova, last)
+    this.#check(iova, iova + bytes - 1n)
     const t = this.#tables
+    const last = this.#reached(iova + bytes - 1n)
+    if (last < iova) return 0n
     split(iova)
     const firstHi = hiWord()
     const firstLo = loWord()
-    split(last + 1n)
-    const endHi = hiWord()
-    const endLo = loWord()
-    splitAt(t, firstHi, firstLo)
-    splitAt(t, endHi, endLo)
     split(last)
-    const removed = clearRange(t, t.root, t.layout.topLevel, firstHi, firstLo, hiWord(), loWord(), gather)
+    const lastHi = hiWord()
+    const lastLo = loWord()
+    const isBottom = splitAt(t, firstHi, firstLo)
+    const inOneTable = firstHi === lastHi && (firstLo ^ lastLo) >>> t.layout.bottomShift === 0
+    if (!isBottom || !inOneTable) {
+      split(last + 1n)
+      const endHi = hiWord()
+      const endLo = loWord()
+      if (t.reaches(endHi, endLo)) splitAt(t, endHi, endLo)
+    }
+    const removed = clearRange(t, t.root, t.topLevel, firstHi, firstLo, lastHi, lastLo, gather)
     if (removed === 0) return 0n
     if (iova < gather.first) gather.first = iova
     if (last > gather.last) gather.last = last
@@ -128,7 +145,21 @@ export class PageTable {
    * @param near leaves out tables that lie beside this range
    */
   leaves(visit: LeafVisitor, near?: IovaRange): void {
-    visitLeaves(this.#tables, this.root, this.#tables.layout.topLevel, 0, 0, visit, near)
+    visitLeaves(this.#tables, this.root, this.#tables.topLevel, 0, 0, visit, near)
+  }
+
+  /**
+   * Tells of the pages that hardware marked as written, lowest first; pages behind each other may be told together.
+   * @param range parts of pages count
+   * @param clearing marks are taken away: flush what is added here, so that the next write sets them again. Absent: they stay
+   * @throws Error when the format has no such mark
+   */
+  readDirty({ first, last }: IovaRange, sink: DirtySink, clearing?: FlushGather): void {
+    const t = this.#tables
+    if (!this.format.dirty) throw new Error(`page-table: ${this.format.name} does not tell dirty pages`)
+    const end = this.#reached(last)
+    if (end < first) return
+    scanDirty(t, t.root, t.topLevel, 0n, first, end, { sink, ...(clearing && { clearing }) })
   }
 
   /** Frees all tables, the root included. The hardware must have stopped using them; the table is of no use afterwards. */
@@ -176,6 +207,13 @@ export class PageTable {
     }
     return longer + pages * granule
   }
+  /** As far as the tables reach now: beyond, nothing is mapped. */
+  #reached(last: Iova): Iova {
+    const { shift, entries } = this.#tables.layout.levels[this.#tables.topLevel] as Level
+    const end = (BigInt(entries) << BigInt(shift)) - 1n
+    return last < end ? last : end
+  }
+  /** Leaves the words of `last` in `hiWord` and `loWord`. */
   #check(iova: Iova, last: Iova): void {
     const mask = this.#tables.layout.granule - 1
     split(iova)
@@ -193,7 +231,7 @@ export class PageTable {
     last.lo = (at.lo - 1) | 0
     if (at.lo === 0) last.hi = (at.hi - 1) | 0
     const gather = flushGather()
-    clearRange(t, t.root, t.layout.topLevel, firstHi, firstLo, last.hi, last.lo, gather)
+    clearRange(t, t.root, t.topLevel, firstHi, firstLo, last.hi, last.lo, gather)
     this.release(gather)
   }
 }

@@ -23,10 +23,15 @@ export interface TableMemory {
   readonly flushWrites: boolean
 }
 
+/** Told of a new root before anything is mapped that the old one does not reach; what hardware remembers of the old stays right. */
+export type RootListener = (root: Hpa, topLevel: number) => void
+
 /** The tables of one page table. */
 export class Tables {
   readonly layout: Layout
-  readonly root: Hpa
+  /** The top table and its level: `layout.topLevel` until it grows. */
+  root: Hpa
+  topLevel: number
   /** Entries present in each linked table, the root included. */
   readonly occupancy: Map<Hpa, number> = new Map()
   /** Value of the entry that the last `load` read, in the specification's bit order. */
@@ -35,11 +40,18 @@ export class Tables {
   readonly #cpu: Cpu
   readonly #pages: TablePages
   readonly #flushWrites: boolean
+  readonly #rootChanged: RootListener | undefined
   readonly #path: Hpa[] = []
+  /** Bits of an iova's words that the root does not reach: set in none that is mapped. */
+  #beyondHi = 0
+  #beyondLo = 0
 
   /** @throws UapiError ENOMEM */
-  constructor(layout: Layout, memory: TableMemory) {
+  constructor(layout: Layout, memory: TableMemory, rootChanged?: RootListener) {
     this.layout = layout
+    this.topLevel = layout.topLevel
+    this.#rootChanged = rootChanged
+    this.#setReach()
     this.#cpu = memory.cpu
     this.#pages = memory.pages
     this.#flushWrites = memory.flushWrites
@@ -50,6 +62,17 @@ export class Tables {
   /** @returns a zeroed table, linked nowhere @throws UapiError ENOMEM */
   alloc(): Hpa {
     return this.#pages.alloc(this.layout.tableBytes, 'page table')
+  }
+  /** Several of them. @throws UapiError ENOMEM, with none taken */
+  allocMany(count: number): Hpa[] {
+    const tables: Hpa[] = []
+    try {
+      for (let i = 0; i < count; i++) tables.push(this.alloc())
+    } catch (error) {
+      for (const table of tables) this.free(table)
+      throw error
+    }
+    return tables
   }
   /** Gives a table's page back. */
   free(table: Hpa): void {
@@ -145,6 +168,50 @@ export class Tables {
     return 64 - Math.clz32(zerosHi & -zerosHi)
   }
 
+  /** Whether the tables, as tall as they are now, have a place for an iova. */
+  reaches(hi: number, lo: number): boolean {
+    return ((hi & this.#beyondHi) | (lo & this.#beyondLo)) === 0
+  }
+  /**
+   * Puts roots above the root until it is of `level` at least and reaches the iova, as drivers/iommu/generic_pt/iommu_pt.h
+   * increase_top does: the old root is the new one's first entry, and hardware is told before anything is mapped there. A root
+   * without an entry is not linked but freed, once hardware was told.
+   * @throws UapiError ENOMEM; nothing has changed then
+   * @throws Error when the tables may not grow so far
+   */
+  growTo(level: number, hi: number, lo: number): void {
+    let top = Math.max(level, this.topLevel)
+    while (top < this.layout.growsTo && !this.#reachesFrom(top, hi, lo)) top++
+    if (top === this.topLevel) return
+    if (top > this.layout.growsTo) throw new Error(`page-table: ${this.layout.name} does not grow to level ${top}`)
+    const old = this.root
+    const empty = this.occupancy.get(old) === 0
+    // An empty table needs a new root only, whatever its level.
+    const roots = this.allocMany(empty ? 1 : top - this.topLevel)
+    roots.forEach((root, i) => {
+      this.occupancy.set(root, empty ? 0 : 1)
+      if (!empty) this.link(root, this.topLevel + 1 + i, 0, i === 0 ? old : (roots[i - 1] as Hpa))
+    })
+    this.root = roots.at(-1) as Hpa
+    this.topLevel = top
+    this.#setReach()
+    this.#rootChanged?.(this.root, top)
+    if (!empty) return
+    this.occupancy.delete(old)
+    this.free(old)
+  }
+  #reachesFrom(level: number, hi: number, lo: number): boolean {
+    const { shift, indexMask } = this.layout.levels[level] as Level
+    const bits = shift + 32 - Math.clz32(indexMask)
+    return bits >= 64 || (bits >= 32 ? hi >>> (bits - 32) : hi | (lo >>> bits)) === 0
+  }
+  #setReach(): void {
+    const { shift, indexMask } = this.layout.levels[this.topLevel] as Level
+    const bits = shift + 32 - Math.clz32(indexMask)
+    this.#beyondHi = bits >= 64 ? 0 : bits > 32 ? -1 << (bits - 32) : -1
+    this.#beyondLo = bits >= 32 ? 0 : -1 << bits
+  }
+
   /**
    * The table of `level` that covers an iova, with the tables above it made if need be. The caller puts a page into it
    * at once; were it to refuse, an empty table would stay behind, so it finds out first (a new table cannot refuse).
@@ -153,18 +220,18 @@ export class Tables {
    */
   make(level: number, hi: number, lo: number): Hpa | undefined {
     let table = this.root
-    for (let l = this.layout.topLevel; l > level; l--) {
+    for (let l = this.topLevel; l > level; l--) {
       const at = this.layout.levels[l] as Level
       const index = indexAt(at, hi, lo)
       this.load(table, index)
-      if (!this.present) return this.#grow(table, l, level, hi, lo)
+      if (!this.present) return this.#descend(table, l, level, hi, lo)
       if (!this.isTable(at)) return undefined
       table = this.tableAddress
     }
     return table
   }
   /** Makes the tables below an absent entry of level `from`: first all pages, which may fail, then all links, which cannot. */
-  #grow(parent: Hpa, from: number, level: number, hi: number, lo: number): Hpa {
+  #descend(parent: Hpa, from: number, level: number, hi: number, lo: number): Hpa {
     const path = this.#path
     path.length = 0
     try {

@@ -111,12 +111,39 @@ function clearSlowly(t: Tables, table: Hpa, from: number, last: number): number 
   return count
 }
 
-/** Where one page may take several entries, the sizes are read off before they are cleared. */
+/**
+ * Where one page may take several entries, the sizes are read off before they are cleared. An entry that is a page of its own
+ * ends the search: nothing smaller can come.
+ */
 function noteSizes(t: Tables, table: Hpa, level: Level, from: number, to: number, gather: FlushGather): void {
+  if (gather.granule === level.bytes) return
   for (let i = from; i <= to;) {
+    const view = t.view(table + i * 8)
+    if (view !== undefined && !t.layout.swapped) {
+      // Absent entries are passed by in a plain loop.
+      const last = t.lastInView(table, i, to)
+      i = nextPresent(t.layout, view, t.wordAt(table, i), i, last)
+      if (i > last) continue
+    }
     t.load(table, i)
-    const shift = t.present ? t.pageShift(level) : level.shift
-    if (t.present) note(gather, 2 ** shift)
-    i += 1 << (shift - level.shift)
+    if (!t.present) {
+      i++
+      continue
+    }
+    const shift = t.pageShift(level)
+    note(gather, 2 ** shift)
+    if (shift === level.shift) return
+    i = (i | ((1 << (shift - level.shift)) - 1)) + 1
   }
+}
+
+/** The first present entry from `index` on; one beyond `last` when there is none. */
+function nextPresent(layout: Layout, view: Int32Array, word: number, index: number, last: number): number {
+  const { presentFirst, presentSecond } = layout
+  let at = word
+  let i = index
+  for (; i <= last; i = (i + 1) | 0, at = (at + 2) | 0) {
+    if ((((view[at] as number) & presentFirst) | ((view[at + 1] as number) & presentSecond)) !== 0) break
+  }
+  return i
 }

@@ -2,6 +2,7 @@
 import { type Cpu, CpuCaches, type Hpa, HostMemory, L1D, makeCpus, PageAllocator } from '@ioasis/core'
 import type { PageTableFormat, PageTableGeometry } from './format.ts'
 import { PageTable } from './page-table.ts'
+import type { RootListener } from './tables.ts'
 
 /** Page sizes of VT-d and x86-64. */
 export const SIZES: bigint = (1n << 12n) | (1n << 21n) | (1n << 30n)
@@ -25,6 +26,7 @@ export function testWorld(
   format: PageTableFormat,
   geometry: PageTableGeometry,
   how: { readonly cache?: boolean; readonly flushWrites?: boolean } = {},
+  rootChanged?: RootListener,
 ): TestWorld {
   const memory = new HostMemory({ views: !how.cache })
   memory.addRam(0, 64 << 20)
@@ -38,7 +40,8 @@ export function testWorld(
     flushed.push([hpa, bytes])
     clflush(hpa, bytes)
   }
-  const make = (): PageTable => new PageTable(format, geometry, { cpu, pages, flushWrites: how.flushWrites ?? false })
+  const make = (): PageTable =>
+    new PageTable(format, geometry, { cpu, pages, flushWrites: how.flushWrites ?? false }, rootChanged)
   const bytes = new Uint8Array(8)
   return {
     memory,

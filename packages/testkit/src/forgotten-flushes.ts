@@ -3,12 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { driverTest, runDriverTest } from './driver-kit/describe-driver.ts'
 import type { DriverVariant, DriverWorld } from './driver-kit/world.ts'
 
-/** What the driver forgets. */
+/** What the driver forgets: `device entry` is what names a function's tables (context entry, DTE); `completion command` what the unit answers once all before it is done. */
 export type ForgottenFlush =
   | 'the IOTLB flush'
-  | 'the context cache flush'
+  | 'the device entry flush'
   | 'the right domain id'
   | 'the last page of a range'
+  | 'the size of a range'
+  | 'the completion command'
   | 'the wait'
 
 /** Which test of the driver kit catches it, and in which world. */
@@ -18,7 +20,7 @@ export const CAUGHT_BY: Readonly<Record<ForgottenFlush, { readonly title: string
       title: 'DMA faults at once after unmap and sync',
       variant: { pageSize: 4096, units: 1, lag: false },
     },
-    'the context cache flush': {
+    'the device entry flush': {
       title: 'replacing a domain leads to the new one at once',
       variant: { pageSize: 4096, units: 1, lag: false },
     },
@@ -29,6 +31,14 @@ export const CAUGHT_BY: Readonly<Record<ForgottenFlush, { readonly title: string
     'the last page of a range': {
       title: 'all pages of an unmapped range fault, the first and the last included',
       variant: { pageSize: 4096, units: 1, lag: false },
+    },
+    'the size of a range': {
+      title: 'all pages of an unmapped range fault, the first and the last included',
+      variant: { pageSize: 4096, units: 1, lag: false },
+    },
+    'the completion command': {
+      title: 'DMA faults at once after unmap and sync',
+      variant: { pageSize: 4096, units: 1, lag: true },
     },
     'the wait': {
       title: 'DMA faults at once after unmap and sync',

@@ -30,6 +30,12 @@ const NUMBERS: readonly (readonly [name: string, number: number, minimum: number
   ['VFIO_IOMMU_ENABLE', 0x3b73, 0],
   ['VFIO_IOMMU_DISABLE', 0x3b74, 0],
   ['VFIO_IOMMU_DIRTY_PAGES', 0x3b75, 8],
+  ['VFIO_IOMMU_SPAPR_TCE_GET_INFO', 0x3b70, 16],
+  ['VFIO_IOMMU_SPAPR_REGISTER_MEMORY', 0x3b75, 24],
+  ['VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY', 0x3b76, 24],
+  ['VFIO_IOMMU_SPAPR_TCE_CREATE', 0x3b77, 40],
+  ['VFIO_IOMMU_SPAPR_TCE_REMOVE', 0x3b78, 16],
+  ['VFIO_EEH_PE_OP', 0x3b79, 12],
 ]
 
 /** Sizes and offsets by the C ABI of x86-64, in the order of the members. Flexible arrays and capability headers left out. */
@@ -39,6 +45,13 @@ const LAYOUTS: readonly (readonly [
   size: number,
   offsets: readonly number[],
 ])[] = [
+  [uapi.vfioIommuSpaprTceDdwInfo, 'vfio_iommu_spapr_tce_ddw_info', 16, [0, 8, 12]],
+  [uapi.vfioIommuSpaprTceInfo, 'vfio_iommu_spapr_tce_info', 32, [0, 4, 8, 12, 16]],
+  [uapi.vfioIommuSpaprRegisterMemory, 'vfio_iommu_spapr_register_memory', 24, [0, 4, 8, 16]],
+  [uapi.vfioIommuSpaprTceCreate, 'vfio_iommu_spapr_tce_create', 40, [0, 4, 8, 12, 16, 24, 28, 32]],
+  [uapi.vfioIommuSpaprTceRemove, 'vfio_iommu_spapr_tce_remove', 16, [0, 4, 8]],
+  [uapi.vfioEehPeErr, 'vfio_eeh_pe_err', 24, [0, 4, 8, 16]],
+  [uapi.vfioEehPeOp, 'vfio_eeh_pe_op', 40, [0, 4, 8, 16]],
   [uapi.vfioGroupStatus, 'vfio_group_status', 8, [0, 4]],
   [uapi.vfioDeviceInfo, 'vfio_device_info', 24, [0, 4, 8, 12, 16, 20]],
   [uapi.vfioRegionInfo, 'vfio_region_info', 32, [0, 4, 8, 12, 16, 24]],

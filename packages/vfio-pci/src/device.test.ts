@@ -10,7 +10,7 @@ test('a reset keeps what the kernel keeps', () => {
   const { device, fn } = pciWorld({ '00:01.0': model })
   device().power.wake()
   const [bar, resets] = [fn('00:01.0').barRegister(0), model.resets]
-  expect([device().tryReset(), fn('00:01.0').barRegister(0), model.resets - resets]).toEqual([true, bar, 1])
+  expect([device().tryReset(), fn('00:01.0').barRegister(0), model.resets - resets]).toEqual([undefined, bar, 1])
   expect([device().runReset(), fn('00:01.0').barRegister(0)]).toEqual([true, 0])
 })
 test('a display is known by its class', () => {

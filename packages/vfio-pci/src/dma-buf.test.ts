@@ -38,6 +38,12 @@ test('it is taken back while memory is off, and for good with the device', () =>
   vmm.close(fd)
   expect([told, file.dmaBuf.revoked]).toEqual([[true, false, true], true])
 })
+test('it cannot be mapped into memory', () => {
+  const { ask, vmm, config } = opened()
+  config.write(0x04, 2, 2)
+  const { ret } = ask([0, 2, 0, 1], 0n, 0x1000n)
+  expect(() => vmm.mmap({ bytes: 0x1000, fd: ret, shared: true })).toThrow('EINVAL')
+})
 test.each([
   ['no range', [0, 2, 0, 0], [], 'EINVAL'],
   ['flags', [0, 2, 1, 1], [0n, 0x1000n], 'EINVAL'],
@@ -45,6 +51,8 @@ test.each([
   ['a part of a page', [0, 2, 0, 1], [0n, 0x800n], 'EINVAL'],
   ['beyond the end', [0, 2, 0, 1], [0x1000n, 0x2000n], 'EINVAL'],
   ['a wrapping range', [0, 2, 0, 1], [0xffff_ffff_ffff_f000n, 0x1000n], 'EOVERFLOW'],
+  ['more ranges than the kernel has room for', [0, 2, 0, 0x10_0000], [], 'ENOMEM'],
+  ['more bytes than there can be', [0, 2, 0, 2], [0n, 1n << 62n, 0n, 1n << 62n], 'EINVAL'],
   ['a region that is no BAR', [9, 2, 0, 1], [0n, 0x1000n], 'ENODEV'],
   ['ports', [1, 2, 0, 1], [0n, 0x1000n], 'EINVAL'],
 ] as const)('refuses %s', (_what, head, ranges, errno) => {

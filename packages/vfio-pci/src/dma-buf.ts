@@ -15,6 +15,8 @@ import { assigned } from './resources.ts'
 import { Revocation } from './revocation.ts'
 
 const O_CLOEXEC = 0o2000000
+/** What the kernel allocates at most at a time (KMALLOC_MAX_SIZE). */
+const MOST_BYTES = 0x40_0000
 
 /** What dma-bufs need of the opened device. */
 export interface DmaBufParts {
@@ -53,9 +55,12 @@ export class DmaBufs {
     if (count === 0 || request.flags !== 0) throw new UapiError('EINVAL', what, { count, flags: request.flags })
     const bar = index < VFIO_PCI_REGION.ROM ? assigned(this.#parts.resources, index) : undefined
     if (!bar) throw new UapiError('ENODEV', what, { index })
+    if (count * DmaRange.size > MOST_BYTES) throw new UapiError('ENOMEM', what, { count })
     const rows = readUser(caller, uva + BigInt(DmaBufRequest.size), count * DmaRange.size, what)
     const ranges = Array.from({ length: count }, (_, i) => DmaRange.decode(rows.subarray(i * DmaRange.size)))
     for (const range of ranges) this.#checkPages(range)
+    const bytes = ranges.reduce((sum, { length }) => sum + length, 0n)
+    if (bytes >= 1n << 63n) throw new UapiError('EINVAL', 'validate_dmabuf_input', { bytes })
     if (bar.space !== 'memory') throw new UapiError('EINVAL', what, { index })
     const file = new BarDmaBuf(
       ranges.map((range) => physical(bar, range)),
@@ -108,6 +113,10 @@ class BarDmaBuf implements DmaBuf {
   }
   revoke(revoked: boolean): void {
     this.#revocation.set(revoked)
+  }
+  /** A dma-buf has mmap(2), its exporter does not (drivers/dma-buf/dma-buf.c dma_buf_mmap_internal). */
+  mmap(): never {
+    throw new UapiError('EINVAL', 'dma_buf_mmap_internal')
   }
   release(): void {
     this.#released()

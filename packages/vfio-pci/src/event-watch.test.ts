@@ -18,3 +18,13 @@ test('lets go of a counter whose last descriptor is closed', () => {
   event.release()
   expect(event.waitQueue.waiting).toBe(0)
 })
+test('an action that signals the counter it waits for runs once', () => {
+  const event = new EventFd()
+  let acts = 0
+  watchEvent(event, () => {
+    acts++
+    event.signal()
+  })
+  event.signal()
+  expect([acts, event.count]).toEqual([1, 0n])
+})

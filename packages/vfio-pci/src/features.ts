@@ -18,7 +18,7 @@ export interface FeatureOwner {
 
 const TOKEN_BYTES = 16
 
-/** What a session offers: a token only where there are virtual functions to protect. */
+/** What a session offers: a token only where there can be virtual functions to protect. */
 export function features(session: FeatureOwner): ReadonlyMap<number, VfioFeature> {
   const { token } = session.device
   const found = new Map<number, VfioFeature>([
@@ -27,9 +27,9 @@ export function features(session: FeatureOwner): ReadonlyMap<number, VfioFeature
     [VFIO_FEATURE.LOW_POWER_EXIT, { minimum: 0, set: () => leave(session) }],
     [VFIO_FEATURE.DMA_BUF, session.dmaBufs.feature],
   ])
-  if (!token.present) return found
+  if (!token) return found
   const set = (caller: Caller, { uva }: VfioPayload): number => {
-    token.uuid = readUser(caller, uva, TOKEN_BYTES, 'VFIO_DEVICE_FEATURE_PCI_VF_TOKEN')
+    token.set(readUser(caller, uva, TOKEN_BYTES, 'VFIO_DEVICE_FEATURE_PCI_VF_TOKEN'))
     return 0
   }
   return found.set(VFIO_FEATURE.PCI_VF_TOKEN, { minimum: TOKEN_BYTES, set })

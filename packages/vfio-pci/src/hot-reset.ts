@@ -10,6 +10,9 @@ import {
   type PciFunction,
   type PciTopology,
   readUser,
+  resetBus,
+  restoreState,
+  saveState,
   UapiError,
   writeUser,
 } from '@ioasis/core'
@@ -24,8 +27,6 @@ import {
 } from '@ioasis/uapi'
 import { GroupFile, type VfioDevice } from '@ioasis/vfio'
 import type { HeldFunction } from './held-function.ts'
-import { resetBus } from './reset-method.ts'
-import { restoreState, saveState } from './saved-state.ts'
 
 const { DEV_ID, DEV_ID_OWNED } = VFIO_PCI_HOT_RESET_FLAG
 
@@ -66,7 +67,7 @@ export function hotResetInfo(
 }
 
 function groupId({ parts }: HeldFunction, fn: PciFunction): number {
-  const group = parts.groups.of(fn)
+  const group = parts.groups.of(fn) ?? parts.vfio.deviceOf(fn)?.group
   if (!group) throw new UapiError('EPERM', 'vfio_pci_fill_devs', { function: fn.name })
   return group.id
 }
@@ -116,8 +117,10 @@ function groupsAt(caller: Caller, arg: bigint, count: number): readonly GroupFil
 
 /** The devices on the bus, when this driver has all of them. */
 function resettable(device: HeldFunction): readonly HeldFunction[] | undefined {
-  const set = affected(device).map((fn) => device.parts.deviceOf(fn))
-  return set.every((one) => one !== undefined) ? set : undefined
+  const { parent, virtfn } = device.fn
+  // A virtual function is a set of its own (vfio_pci_core_register_device), and what lies deeper is in another one.
+  const set = affected(device).map((fn) => (fn.parent === parent && !fn.virtfn ? device.parts.deviceOf(fn) : undefined))
+  return !virtfn && set.every((one) => one !== undefined) ? set : undefined
 }
 
 function resetAll(set: readonly HeldFunction[]): void {
@@ -134,7 +137,8 @@ function resetAll(set: readonly HeldFunction[]): void {
   })
   for (const one of set) {
     one.session?.memoryOn()
-    if (!one.session || one.session.lowPower) one.power.sleep()
+    if (!one.session) one.power.idle()
+    else if (one.session.lowPower) one.power.sleep()
   }
 }
 

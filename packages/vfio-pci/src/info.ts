@@ -1,11 +1,10 @@
 /** What an opened function answers about its regions and interrupts. drivers/vfio/pci/vfio_pci_core.c vfio_pci_ioctl_get_region_info, _get_irq_info. */
-import { CAP, COMMAND, MSI, MSIX, UapiError, type VfioIrq, type VfioRegion } from '@ioasis/core'
+import { CAP, changeCommand, COMMAND, MSI, MSIX, UapiError, type VfioIrq, type VfioRegion } from '@ioasis/core'
 import { VFIO_IRQ_INFO, VFIO_PCI_IRQ, VFIO_PCI_REGION, VFIO_REGION_INFO_CAP, VFIO_REGION_INFO_FLAG } from '@ioasis/uapi'
 import type { UserConfigSpace } from './config/space.ts'
 import type { HeldFunction } from './held-function.ts'
 import type { HiddenTable, Regions } from './regions.ts'
-import { assigned, canMap } from './resources.ts'
-import { changeCommand } from './saved-state.ts'
+import { assigned } from './resources.ts'
 import { word } from './config/words.ts'
 
 const { READ, WRITE, MMAP } = VFIO_REGION_INFO_FLAG
@@ -20,6 +19,7 @@ export interface DescribedFunction {
   readonly regions: Regions
   /** Where its MSI-X table lies; absent: it has none. */
   readonly msix: HiddenTable | undefined
+  readonly mappable: ReadonlySet<number>
 }
 
 /** @throws UapiError EINVAL for an index it does not have */
@@ -39,12 +39,12 @@ export function regionInfo(session: DescribedFunction, index: number): VfioRegio
   throw new UapiError('EINVAL', 'VFIO_DEVICE_GET_REGION_INFO', { index })
 }
 
-function barInfo({ msix, device }: DescribedFunction, index: number): Omit<VfioRegion, 'offset'> {
+function barInfo({ msix, device, mappable }: DescribedFunction, index: number): Omit<VfioRegion, 'offset'> {
   const bar = assigned(device.resources, index)
   if (!bar) return { flags: 0, size: 0n }
-  const mappable = canMap(bar, BigInt(device.parts.pageBytes))
-  const info = { flags: READ | WRITE | (mappable ? MMAP : 0), size: BigInt(bar.size) }
-  if (!mappable || msix?.bar !== index) return info
+  const canMap = mappable.has(index)
+  const info = { flags: READ | WRITE | (canMap ? MMAP : 0), size: BigInt(bar.size) }
+  if (!canMap || msix?.bar !== index) return info
   const body = new Uint8Array(0)
   return { ...info, capabilities: [{ id: VFIO_REGION_INFO_CAP.MSIX_MAPPABLE, version: 1, body }] }
 }

@@ -4,6 +4,7 @@ import {
   type Cpu,
   type EventFd,
   type Interrupts,
+  mayFail,
   type PciFunction,
   UapiError,
   type VfioIrqRequest,
@@ -22,6 +23,12 @@ export interface InterruptParts {
   readonly cpu: Cpu
   readonly table: (HiddenTable & { readonly hpa: number }) | undefined
   readonly express: boolean
+  /** COMMAND.InterruptDisable and STATUS.InterruptStatus are used: `pci_2_3`. */
+  readonly maskable: boolean
+  /** The line is kept down for good. */
+  readonly lineOff: boolean
+  /** The function's IOMMU lets its messages pass from now on. @throws UapiError ENOMEM */
+  readonly allowMessages: () => void
 }
 
 /** The interrupts of one opened device: of INTx, MSI and MSI-X one kind at a time. */
@@ -30,6 +37,7 @@ export class DeviceInterrupts {
   #intx: Intx | undefined
   #vectors: MessageVectors | undefined
   #hidden = false
+  #msiOrder = 0
   /** Events of errors and of the host wanting the device back. */
   readonly #events = new Map<number, EventFd>()
 
@@ -37,16 +45,17 @@ export class DeviceInterrupts {
     this.#parts = parts
   }
 
-  /** Vectors of MSI in use, as a power of two. */
+  /** Vectors of MSI that were asked for last, as a power of two: it stays when MSI is switched off (`msi_qmax`). */
   get msiOrder(): number {
-    return this.#usesMsi ? (this.#vectors?.order ?? 0) : 0
+    return this.#msiOrder
   }
   get usesMsi(): boolean {
     return this.#usesMsi
   }
 
-  /** @throws UapiError ENOTTY for an action the index does not have, EINVAL, EBADF, ERANGE, ENOSPC */
-  set(_caller: Caller, request: VfioIrqRequest): void {
+  /** @throws UapiError ENOTTY for an action the index does not have, EINVAL, EBADF, ERANGE, ENOSPC, ENOMEM */
+  set(caller: Caller, given: VfioIrqRequest): void {
+    const request = { ...given, data: counted(caller, given.data) }
     const { index, action } = request
     if (index === VFIO_PCI_IRQ.INTX && action === 'trigger') return this.#triggerIntx(request)
     if (index === VFIO_PCI_IRQ.INTX && action) return this.#maskIntx(request)
@@ -61,7 +70,7 @@ export class DeviceInterrupts {
     if (this.#hidden === hidden) return
     this.#hidden = hidden
     if (this.#intx) this.#intx.hide(hidden)
-    else setLine(this.#parts.fn, !hidden)
+    else if (this.#parts.maskable) setLine(this.#parts.fn, !hidden)
   }
   /** After a reset: messages are put back. */
   restore(): void {
@@ -83,7 +92,7 @@ export class DeviceInterrupts {
   }
   #disable(): void {
     this.#intx?.close()
-    this.#vectors?.close()
+    this.#vectors?.close(this.#parts.lineOff)
     this.#intx = this.#vectors = undefined
   }
 
@@ -95,7 +104,7 @@ export class DeviceInterrupts {
     if (data.kind === 'eventfd') {
       const event = data.event(0)
       if (intx) intx.event = event
-      else this.#intx = new Intx(this.#parts.fn, this.#parts.interrupts, event, this.#hidden)
+      else this.#intx = new Intx(this.#parts, event, this.#hidden)
       return
     }
     if (!intx) throw new UapiError('EINVAL', WHAT, { index: VFIO_PCI_IRQ.INTX })
@@ -127,12 +136,13 @@ export class DeviceInterrupts {
     for (let i = 0; i < count; i++) if (data.kind === 'none' || data.values[i]) mine.signal(start + i)
   }
   #startVectors(index: number, start: number, count: number, event: (i: number) => EventFd | undefined): void {
-    const { fn, interrupts, cpu, table } = this.#parts
+    const { fn, interrupts, cpu, table, allowMessages } = this.#parts
     const vectors = new MessageVectors(
-      { fn, interrupts, cpu, table: index === VFIO_PCI_IRQ.MSIX ? table : undefined },
+      { fn, interrupts, cpu, allowMessages, table: index === VFIO_PCI_IRQ.MSIX ? table : undefined },
       start + count,
     )
     this.#vectors = vectors
+    if (!vectors.isMsix) this.#msiOrder = vectors.order
     try {
       connectAll(vectors, start, count, event)
     } catch (error) {
@@ -181,5 +191,17 @@ function connectAll(
   } catch (error) {
     for (let i = 0; i <= done; i++) vectors.connect(start + i, undefined)
     throw error
+  }
+}
+
+/** Each event that is connected needs memory for its vector (vfio_irq_ctx_alloc). */
+function counted(caller: Caller, data: VfioIrqRequest['data']): VfioIrqRequest['data'] {
+  if (data.kind !== 'eventfd') return data
+  return {
+    ...data,
+    event: (i) => {
+      mayFail(caller, 'vfio_pci_irq_ctx')
+      return data.event(i)
+    },
   }
 }

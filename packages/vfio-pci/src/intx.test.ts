@@ -1,6 +1,8 @@
-import { VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET } from '@ioasis/uapi'
+import { Drivers, Sysfs } from '@ioasis/core'
+import { VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_SET_IRQS, VFIO_IRQ_SET } from '@ioasis/uapi'
 import { expect, test } from 'vitest'
-import { openedWorld } from './world.test-kit.ts'
+import { put } from './config/permission.ts'
+import { configAccess, Model, openedWorld, pciWorld } from './world.test-kit.ts'
 
 const { DATA_NONE, DATA_EVENTFD, ACTION_TRIGGER, ACTION_MASK, ACTION_UNMASK } = VFIO_IRQ_SET
 
@@ -77,4 +79,31 @@ test('masking, and taking it away', () => {
     undefined,
     'EINVAL',
   ])
+})
+test('a function whose line tells nothing has none, and the hardware keeps it down', () => {
+  const model = new Model({ pin: 1, msi: 0x0080 })
+  put(model.config, 0, 4, 0x1572_8086)
+  const { open, vmm, fn } = pciWorld({ '00:01.0': model })
+  const fd = open()
+  const { read } = configAccess(vmm, fd)
+  const down = (): number => fn('00:01.0').readConfig(0x04, 2) & 0x400
+  expect([read(0x3d, 1), vmm.ioctl(fd, VFIO_DEVICE_GET_IRQ_INFO, { index: 0 }).count, down()]).toEqual([0, 0, 0x400])
+  const event = new Uint8Array(Int32Array.of(vmm.eventfd()).buffer)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: DATA_EVENTFD | ACTION_TRIGGER, index: 1, count: 1 }, event)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: DATA_NONE | ACTION_TRIGGER, index: 1, count: 0 })
+  expect(down()).toBe(0x400)
+})
+test('with nointxmask the interrupt controller masks: COMMAND is left alone', () => {
+  const model = new Model({ pin: 1 })
+  const { open, vmm, fn, host } = pciWorld({ '00:01.0': model })
+  host.get(Sysfs).write('/sys/module/vfio_pci/parameters/nointxmask', 'Y')
+  host.get(Drivers).unbind('vfio-pci', fn('00:01.0'))
+  host.get(Drivers).bind('vfio-pci', fn('00:01.0'))
+  const fd = open()
+  const event = vmm.eventfd()
+  const data = new Uint8Array(Int32Array.of(event).buffer)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: DATA_EVENTFD | ACTION_TRIGGER, index: 0, count: 1 }, data)
+  model.fn?.interrupts.setIntx(true)
+  const count = new Uint8Array(8)
+  expect([vmm.read(event, count), count[0], fn('00:01.0').readConfig(0x04, 2) & 0x400]).toEqual([8, 1, 0])
 })

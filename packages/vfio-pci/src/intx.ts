@@ -1,14 +1,31 @@
 /**
  * INTx handed to a user: each interrupt masks the function's line until he unmasks it. drivers/vfio/pci/vfio_pci_intrs.c vfio_intx_*.
- * Every function is taken to have Interrupt Disable and Interrupt Status, as PCI Local Bus Specification r2.3 demands.
+ * Where Interrupt Disable cannot be used the interrupt controller masks the line: here that is forgetting it until it is unmasked.
  */
-import { COMMAND, type EventFd, HEADER, type Interrupts, type PciFunction, STATUS, UapiError } from '@ioasis/core'
+import {
+  changeCommand,
+  COMMAND,
+  type EventFd,
+  HEADER,
+  type Interrupts,
+  type PciFunction,
+  STATUS,
+  UapiError,
+} from '@ioasis/core'
 import { watchEvent } from './event-watch.ts'
-import { changeCommand } from './saved-state.ts'
+
+/** What a line needs. */
+export interface IntxParts {
+  readonly fn: PciFunction
+  readonly interrupts: Interrupts
+  /** Interrupt Disable masks it; else the interrupt controller does. */
+  readonly maskable: boolean
+}
 
 /** The line of one opened device while its user wants it. */
 export class Intx {
   readonly #fn: PciFunction
+  readonly #maskable: boolean
   readonly #stop: () => void
   #event: EventFd | undefined
   #stopUnmask: (() => void) | undefined
@@ -16,13 +33,14 @@ export class Intx {
   /** COMMAND.InterruptDisable as the user sees it: nothing is signalled. */
   #hidden: boolean
 
-  constructor(fn: PciFunction, interrupts: Interrupts, event: EventFd | undefined, hidden: boolean) {
+  constructor({ fn, interrupts, maskable }: IntxParts, event: EventFd | undefined, hidden: boolean) {
     this.#fn = fn
+    this.#maskable = maskable
     this.#event = event
     this.#masked = hidden
     this.#hidden = hidden
     this.#stop = interrupts.watchLine(fn, () => this.#raised())
-    setLine(fn, !hidden)
+    this.#setLine(!hidden)
     if (this.#pending) this.#raised()
   }
 
@@ -31,7 +49,7 @@ export class Intx {
   }
   mask(): void {
     if (this.#masked) return
-    setLine(this.#fn, false)
+    this.#setLine(false)
     this.#masked = true
   }
   /** A line that is still asserted stays masked, and is told of again. */
@@ -40,7 +58,7 @@ export class Intx {
     if (this.#pending) this.signal()
     else {
       this.#masked = false
-      setLine(this.#fn, true)
+      this.#setLine(true)
     }
   }
   /** Unmasks each time the user signals `event`. @throws UapiError EBUSY when there is one already */
@@ -63,6 +81,9 @@ export class Intx {
     this.#stop()
   }
 
+  #setLine(on: boolean): void {
+    if (this.#maskable) setLine(this.#fn, on)
+  }
   get #pending(): boolean {
     return (this.#fn.readConfig(HEADER.STATUS, 2) & STATUS.INTERRUPT) !== 0
   }

@@ -18,9 +18,6 @@ import {
 import type { HiddenTable } from './regions.ts'
 import { setLine } from './intx.ts'
 
-/** Physical destination: the first CPU. */
-const MESSAGE_ADDRESS = 0xfee0_0000
-
 /** What they are set up with. */
 export interface VectorParts {
   readonly fn: PciFunction
@@ -28,6 +25,8 @@ export interface VectorParts {
   readonly cpu: Cpu
   /** Where the MSI-X table lies in host memory; undefined: MSI. */
   readonly table: (HiddenTable & { readonly hpa: number }) | undefined
+  /** The function's IOMMU lets its messages pass from now on. @throws UapiError ENOMEM */
+  readonly allowMessages: () => void
 }
 interface Slot {
   readonly vector: number
@@ -42,11 +41,12 @@ export class MessageVectors {
   /** MSI: how many were asked for, a power of two. */
   readonly order: number
 
-  /** @param count vectors that the user asked for @throws UapiError ERANGE for none, ENOSPC when the host has no more */
+  /** @param count vectors that the user asked for @throws UapiError ERANGE for none, ENOSPC when the host has no more, ENOMEM */
   constructor(parts: VectorParts, count: number) {
     if (count === 0) throw new UapiError('ERANGE', 'pci_alloc_irq_vectors', { count })
     this.#parts = parts
     this.order = Math.ceil(Math.log2(count))
+    parts.allowMessages()
     const vectors = parts.table ? allocate(parts.interrupts, count) : allocateBlock(parts.interrupts, 2 ** this.order)
     vectors.forEach((vector, n) => this.#slots.set(n, { vector, event: undefined, stop: undefined }))
     setLine(parts.fn, false)
@@ -60,12 +60,15 @@ export class MessageVectors {
   connect(n: number, event: EventFd | undefined): void {
     const slot = this.#slots.get(n)
     slot?.stop?.()
-    if (slot) slot.stop = slot.event = undefined
+    if (slot) {
+      slot.stop = slot.event = undefined
+      this.#maskUnused(n, slot)
+    }
     if (!event) return
     const used = slot ?? this.#add(n)
     used.event = event
     used.stop = this.#parts.interrupts.handle(used.vector, () => event.signal())
-    this.#writeEntry(n, used)
+    this.#maskUnused(n, used)
   }
   /** As if vector `n` had come. */
   signal(n: number): void {
@@ -80,16 +83,18 @@ export class MessageVectors {
       fn.writeConfig(at, 2, (fn.readConfig(at, 2) & ~MSIX.MASK_ALL) | MSIX.ENABLE)
     } else this.#programMsi()
   }
-  close(): void {
+  /** @param lineOff the line stays down */
+  close(lineOff: boolean): void {
     const { fn, interrupts, table } = this.#parts
     const at = table ? fn.capability(CAP.MSIX) + MSIX.FLAGS : fn.capability(CAP.MSI) + MSI.FLAGS
     fn.writeConfig(at, 2, fn.readConfig(at, 2) & ~(table ? MSIX.ENABLE : MSI.ENABLE))
+    if (!table) writeMasks(fn, 0)
     for (const { vector, stop } of this.#slots.values()) {
       stop?.()
       interrupts.free(vector)
     }
     this.#slots.clear()
-    setLine(fn, true)
+    setLine(fn, !lineOff)
   }
 
   #add(n: number): Slot {
@@ -105,8 +110,9 @@ export class MessageVectors {
     const at = table.hpa + MSIX.ENTRY_BYTES * n
     withMemory(fn, () => {
       cpu.store(at + 12, 4, BigInt(MSIX.ENTRY_MASKED))
-      cpu.store(at, 4, BigInt(MESSAGE_ADDRESS))
-      cpu.store(at + 4, 4, 0n)
+      const { messageAddress } = fn.interrupts
+      cpu.store(at, 4, messageAddress & 0xffff_ffffn)
+      cpu.store(at + 4, 4, messageAddress >> 32n)
       cpu.store(at + 8, 4, BigInt(vector))
       if (event) cpu.store(at + 12, 4, 0n)
     })
@@ -115,11 +121,32 @@ export class MessageVectors {
     const { fn } = this.#parts
     const at = fn.capability(CAP.MSI)
     const flags = fn.readConfig(at + MSI.FLAGS, 2)
-    fn.writeConfig(at + MSI.ADDRESS, 4, MESSAGE_ADDRESS)
-    if (flags & MSI.WIDE) fn.writeConfig(at + MSI.ADDRESS_HIGH, 4, 0)
+    const { messageAddress } = fn.interrupts
+    fn.writeConfig(at + MSI.ADDRESS, 4, Number(messageAddress & 0xffff_ffffn))
+    if (flags & MSI.WIDE) fn.writeConfig(at + MSI.ADDRESS_HIGH, 4, Number(messageAddress >> 32n))
     fn.writeConfig(at + msiLayout(flags).data, 2, this.#slots.get(0)?.vector ?? 0)
+    this.#maskMsi()
     fn.writeConfig(at + MSI.FLAGS, 2, (flags & ~MSI.CONFIGURED) | (this.order << 4) | MSI.ENABLE)
   }
+  /** A vector without an event is masked in the hardware, where it can be: nobody has requested its interrupt. */
+  #maskUnused(n: number, slot: Slot): void {
+    if (this.#parts.table) this.#writeEntry(n, slot)
+    else this.#maskMsi()
+  }
+  #maskMsi(): void {
+    let bits = 0xffff_ffff
+    for (const [n, { event }] of this.#slots) if (event) bits &= ~(1 << n)
+    writeMasks(this.#parts.fn, bits)
+  }
+}
+
+/** Mask bits of MSI, where the function has them; those of vectors it does not have stay zero (pci_msi_mask, pci_msi_unmask). */
+function writeMasks(fn: PciFunction, bits: number): void {
+  const at = fn.capability(CAP.MSI)
+  const flags = fn.readConfig(at + MSI.FLAGS, 2)
+  if (!(flags & MSI.MASKABLE)) return
+  const vectors = 1 << ((flags & MSI.CAPABLE) >> 1)
+  fn.writeConfig(at + msiLayout(flags).mask, 4, (bits & (2 ** vectors - 1)) >>> 0)
 }
 
 /** vfio_pci_memory_lock_and_enable(): the table is written even while the user has memory off. */

@@ -1,3 +1,4 @@
+import type { MmioWindow } from '@ioasis/core'
 import { expect, test } from 'vitest'
 import { openedWorld } from './world.test-kit.ts'
 
@@ -46,10 +47,33 @@ test('a ROM reads as its images, then ones', () => {
   vmm.pread(fd, at(6, 510), into)
   expect([...into]).toEqual([0, 0, 255, 255])
 })
-test('a display has legacy memory and ports, which nobody answers here', () => {
+test('legacy memory and ports of a display that does not answer give ones, and end where they end', () => {
   const { vmm, fd } = openedWorld({ classCode: 0x0300 })
   const into = new Uint8Array(4)
   expect([vmm.pread(fd, at(8, 0x3ba), into), into[0]]).toEqual([2, 255])
   expect(vmm.pread(fd, at(8, 0xb_fffe), into)).toBe(2)
   expect(() => vmm.pread(fd, at(8, 0x100), into)).toThrow('EINVAL')
+})
+test('legacy memory and ports reach the display whatever COMMAND says, in pieces of at most four bytes', () => {
+  const seen: string[] = []
+  const window = (what: string): MmioWindow => ({
+    load: (offset, size) => (seen.push(`${what} ${offset.toString(16)}+${size}`), 0x5an),
+    store: (offset, size, value) => seen.push(`${what} ${offset.toString(16)}+${size}=${value}`),
+  })
+  const vga = { memory: window('memory'), ports: window('ports') }
+  const { vmm, fd, config } = openedWorld({ classCode: 0x0300, vga })
+  config.write(0x04, 2, 0)
+  const into = new Uint8Array(7)
+  expect([vmm.pread(fd, at(8, 0x3cd), into), into[0]]).toEqual([7, 0x5a])
+  vmm.pread(fd, at(8, 0xb_8000), into.subarray(0, 4))
+  vmm.pwrite(fd, at(8, 0x3da), Uint8Array.of(1, 2))
+  vmm.pwrite(fd, at(8, 0xb_ffff), Uint8Array.of(3, 4))
+  expect(seen).toEqual([
+    'ports 3cd+1',
+    'ports 3ce+2',
+    'ports 3d0+4',
+    'memory 18000+4',
+    'ports 3da+2=513',
+    'memory 1ffff+1=3',
+  ])
 })

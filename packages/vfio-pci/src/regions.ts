@@ -119,9 +119,10 @@ export class Regions {
       readRegisters(registers, offset, into, { widest: 4, hidden: { first: bytes, end: rom.size } })
     })
   }
-  /** pci_map_rom(): the ROM answers meanwhile. */
+  /** pci_map_rom(): the ROM answers meanwhile; a copy in memory always does. */
   #withRom<T>(rom: Resource, use: (registers: Registers) => T): T {
     const { fn } = this.#parts
+    if (fn.romShadow) return use(this.#registers(rom))
     const before = fn.readConfig(HEADER.ROM, 4)
     fn.writeConfig(HEADER.ROM, 4, (rom.start | ROM_ENABLE) >>> 0)
     try {
@@ -131,9 +132,9 @@ export class Regions {
     }
   }
 
-  /** Ports of a legacy display that no model has: reads give ones, as on a bus where nobody answers. */
+  /** The arbiter gives the legacy addresses to this function for the access (vga_get). */
   #vga(offset: number): { readonly registers: Registers; readonly left: number } {
-    const { cpu } = this.#parts
+    const { cpu, fn } = this.#parts
     if (offset >= VGA_MEMORY.first && offset < VGA_MEMORY.end) {
       const registers: Registers = {
         load: (at, size) => cpu.load(at, size),
@@ -143,7 +144,10 @@ export class Regions {
     }
     const ports = VGA_PORTS.find(({ first, end }) => offset >= first && offset < end)
     if (!ports) throw new UapiError('EINVAL', 'vfio_pci_vga_rw', { offset })
-    const registers: Registers = { load: (_at, size) => (1n << BigInt(8 * size)) - 1n, store: () => undefined }
+    const registers: Registers = {
+      load: (at, size) => fn.portLoad(at, size),
+      store: (at, size, value) => fn.portStore(at, size, value),
+    }
     return { registers, left: ports.end - offset }
   }
 }

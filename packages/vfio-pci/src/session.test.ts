@@ -1,3 +1,4 @@
+import { Sysfs } from '@ioasis/core'
 import { VFIO_DEVICE_RESET } from '@ioasis/uapi'
 import { expect, test } from 'vitest'
 import { BAR, openedWorld } from './world.test-kit.ts'
@@ -21,6 +22,11 @@ test('what one user wrote the next one does not see', () => {
   const into = new Uint8Array(4)
   vmm.pread(next, (7n << 40n) + 0x10n, into)
   expect(into).toEqual(new Uint8Array(Uint32Array.of(BAR.memory).buffer))
+})
+test('a function whose methods were taken away cannot be reset any more', () => {
+  const { vmm, fd, host } = openedWorld({ express: 'flr' })
+  host.get(Sysfs).write('/sys/bus/pci/devices/0000:00:01.0/reset_method', '\n')
+  expect(() => vmm.ioctl(fd, VFIO_DEVICE_RESET)).toThrow('ENOTTY')
 })
 test('a function that cannot be reset alone says so', () => {
   const { vmm, fd } = openedWorld()

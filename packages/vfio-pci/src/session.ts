@@ -2,11 +2,18 @@
 import {
   type Caller,
   CAP,
+  changeCommand,
   COMMAND,
+  enabledDecoding,
+  type Errno,
+  HEADER,
   type Mapping,
   type MmapRequest,
   MSIX,
   type PciFunction,
+  restoreState,
+  type SavedState,
+  saveState,
   UapiError,
   type VfioFeature,
   type VfioInfo,
@@ -16,10 +23,12 @@ import {
   type VfioSession,
 } from '@ioasis/core'
 import { VFIO_DEVICE_FLAGS, VFIO_PCI_IRQ, VFIO_PCI_REGION } from '@ioasis/uapi'
+import { atomicCapability } from './atomics.ts'
 import { BarWindow } from './bar-window.ts'
 import { type PciFile, runDeviceCall } from './calls.ts'
 import type { ConfigOwner, Resource } from './config/owner.ts'
 import { UserConfigSpace } from './config/space.ts'
+import { hasBrokenLine } from './denylist.ts'
 import { DmaBufs } from './dma-buf.ts'
 import { type FeatureOwner, features } from './features.ts'
 import type { FunctionUser, HeldFunction } from './held-function.ts'
@@ -27,8 +36,7 @@ import { DeviceInterrupts } from './interrupts.ts'
 import { IoEvents } from './io-event.ts'
 import { type DescribedFunction, irqCount, irqInfo, regionInfo } from './info.ts'
 import { type HiddenTable, Regions } from './regions.ts'
-import { assigned, canMap } from './resources.ts'
-import { changeCommand, enabledDecoding, restoreState, type SavedState, saveState } from './saved-state.ts'
+import { assigned, canMap, memoryRanges } from './resources.ts'
 import { dword, word } from './config/words.ts'
 
 /** Bits of a file offset below the region's index. */
@@ -45,6 +53,8 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
   readonly ioEvents: IoEvents
   readonly features: ReadonlyMap<number, VfioFeature>
   readonly msix: HiddenTable | undefined
+  /** BARs that a program may map. */
+  readonly mappable: ReadonlySet<number>
   readonly power: { wake(): void; idle(): void } = { wake: () => this.#wake(), idle: () => this.#idle() }
   /** A function reset works without touching others. */
   readonly resetWorks: boolean
@@ -60,15 +70,29 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
     device.power.wake()
     changeCommand(fn, { clear: COMMAND.MASTER })
     changeCommand(fn, { set: enabledDecoding(fn) })
-    this.resetWorks = device.tryReset()
+    this.resetWorks = device.tryReset() === undefined
     this.#saved = saveState(fn)
-    changeCommand(fn, { clear: COMMAND.INTX_DISABLE })
-    this.config = new UserConfigSpace(this, fn.config[0x3d] !== 0)
+    const { nointxmask } = device.parameters
+    const lineOff = !nointxmask && hasBrokenLine(fn)
+    const maskable = !nointxmask && !lineOff && canMaskLine(fn)
+    if (lineOff) changeCommand(fn, { set: COMMAND.INTX_DISABLE })
+    if (maskable) changeCommand(fn, { clear: COMMAND.INTX_DISABLE })
+    this.config = new UserConfigSpace(this, fn.config[0x3d] !== 0 && !lineOff, lineOff)
     this.msix = msixTable(this)
+    this.mappable = mappableBars(this)
     const table = this.msix && { ...this.msix, hpa: startOf(this.resources, this.msix) }
     const { cpu, interrupts } = parts
     const memoryEnabled = (): boolean => this.memoryEnabled
-    this.interrupts = new DeviceInterrupts({ fn, interrupts, cpu, table, express: fn.capability(CAP.EXPRESS) !== 0 })
+    this.interrupts = new DeviceInterrupts({
+      fn,
+      interrupts,
+      cpu,
+      table,
+      express: fn.capability(CAP.EXPRESS) !== 0,
+      maskable,
+      lineOff,
+      allowMessages: () => parts.groups.deviceOf(fn)?.allowMessages?.(),
+    })
     this.regions = new Regions({ fn, cpu, resources: this.resources, msix: this.msix, memoryEnabled })
     this.dmaBufs = new DmaBufs({ resources: this.resources, pageBytes: parts.pageBytes, memoryEnabled })
     this.ioEvents = new IoEvents({
@@ -80,6 +104,8 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
       },
     })
     this.features = features(this)
+    // POWER: an endpoint that was frozen works for its new user (eeh_dev_open).
+    parts.groups.deviceOf(fn)?.recovery?.changeOwner()
   }
 
   get fn(): PciFunction {
@@ -93,6 +119,7 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
       flags: VFIO_DEVICE_FLAGS.PCI | (this.resetWorks ? VFIO_DEVICE_FLAGS.RESET : 0),
       regions: VFIO_PCI_REGION.COUNT,
       irqs: VFIO_PCI_IRQ.COUNT,
+      capabilities: atomicCapability(this.fn),
     }
   }
   regionInfo(index: number): VfioRegion {
@@ -134,7 +161,7 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
     const at = offset & OFFSET_MASK
     const bar = index < VFIO_PCI_REGION.ROM ? assigned(this.resources, index) : undefined
     const page = BigInt(this.device.parts.pageBytes)
-    if (!shared || !bar || !canMap(bar, page) || at + bytes > ((BigInt(bar.size) + page - 1n) / page) * page)
+    if (!shared || !bar || !this.mappable.has(index) || at + bytes > ((BigInt(bar.size) + page - 1n) / page) * page)
       throw new UapiError('EINVAL', 'vfio_pci_core_mmap', { offset, bytes })
     let window = this.#windows.get(index)
     if (!window) this.#windows.set(index, (window = new BarWindow(this.device.parts.cpu, bar, !this.#reachable)))
@@ -143,14 +170,16 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
   ioctl(caller: Caller, number: number, arg: bigint): number {
     return runDeviceCall(this, caller, number, arg)
   }
-  /** VFIO_DEVICE_RESET. @throws UapiError EINVAL when the function cannot be reset alone */
+  /** VFIO_DEVICE_RESET. @throws UapiError EINVAL when the function could not be reset alone at first, ENOTTY when it cannot any more */
   reset(): void {
     if (!this.resetWorks) throw new UapiError('EINVAL', 'VFIO_DEVICE_RESET', { function: this.fn.name })
+    let failed: Errno | undefined
     this.memoryOff(() => {
       this.device.power.set(0)
-      this.resetFunction()
+      failed = this.resetFunction()
     })
     this.memoryOn()
+    if (failed) throw new UapiError(failed, 'VFIO_DEVICE_RESET', { function: this.fn.name })
   }
   request(_count: number): void {
     this.interrupts.tell(VFIO_PCI_IRQ.REQ)
@@ -158,6 +187,7 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
 
   close(): void {
     const { fn, device } = this
+    device.parts.groups.deviceOf(fn)?.recovery?.changeOwner()
     this.dmaBufs.close()
     this.#wake()
     this.lowPower = undefined
@@ -167,11 +197,11 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
     this.ioEvents.close()
     for (const window of this.#windows.values()) window.revoke(true)
     changeCommand(fn, { clear: 0xffff, set: COMMAND.INTX_DISABLE })
-    device.needsReset = !device.runReset()
+    device.needsReset = !(this.resetWorks && device.runReset())
     restoreState(fn, this.#saved)
     changeCommand(fn, { clear: COMMAND.MASTER })
     device.closed()
-    device.power.sleep()
+    device.power.idle()
   }
 
   // What configuration writes ask for.
@@ -182,7 +212,9 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
     return this.interrupts.usesMsi
   }
   get memoryEnabled(): boolean {
-    return this.device.power.state < 3 && (this.config.command & COMMAND.MEMORY) !== 0
+    // A virtual function's memory follows the physical one.
+    if (this.device.power.state === 3) return false
+    return this.fn.virtfn !== undefined || (this.config.command & COMMAND.MEMORY) !== 0
   }
   memoryOff(change: () => void): void {
     this.#revoke(true)
@@ -196,9 +228,10 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
     else this.device.power.set(state)
     this.memoryOn()
   }
-  resetFunction(): void {
-    this.device.tryReset()
+  resetFunction(): Errno | undefined {
+    const failed = this.device.tryReset()
     this.interrupts.restore()
+    return failed
   }
   hideIntx(hidden: boolean): void {
     this.interrupts.hideIntx(hidden)
@@ -239,6 +272,13 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
   }
 }
 
+/** Interrupt Disable can be written (pci_intx_mask_supported). */
+const canMaskLine = (fn: PciFunction): boolean => (fn.writableConfig(HEADER.COMMAND, 2) & COMMAND.INTX_DISABLE) !== 0
+
+function mappableBars({ resources, device: { parts } }: PciSession): ReadonlySet<number> {
+  const others = memoryRanges(parts.pci.functions)
+  return new Set(resources.filter((bar) => canMap(bar, parts.pageBytes, others)).map(({ index }) => index))
+}
 function msixTable({ fn }: PciSession): HiddenTable | undefined {
   const at = fn.capability(CAP.MSIX)
   if (!at) return undefined

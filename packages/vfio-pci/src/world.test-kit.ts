@@ -8,6 +8,7 @@ import {
   type FunctionModel,
   type Host,
   type IommuDevice,
+  type LegacyVga,
   IommuDriver,
   type MmioWindow,
   parseBdf,
@@ -82,6 +83,7 @@ export interface ModelOptions {
   /** Bytes at the beginning of the ROM. */
   readonly rom?: Uint8Array
   readonly bridge?: boolean
+  readonly vga?: LegacyVga
 }
 
 /** A model that keeps what is written to its memory BAR, and counts resets. */
@@ -93,9 +95,11 @@ export class Model implements FunctionModel {
   resets = 0
   fn: PciFunction | undefined
   readonly writable?: Uint8Array
+  readonly vga?: LegacyVga
 
   constructor(options: ModelOptions = {}) {
     const { bars = ['memory'] } = options
+    if (options.vga) this.vga = options.vga
     this.bars = options.bridge === true ? [] : bars.map((kind) => barOf(kind, this.registers, options.rom))
     this.config = configOf(options, bars)
   }
@@ -186,6 +190,8 @@ export interface World {
   /** The opened function. */
   readonly session: (place?: string) => PciSession
   readonly device: (place?: string) => VfioPciDevice
+  /** An address-space file that binds devices. */
+  readonly space: () => AddressSpaceFile
 }
 
 /** Gives the n-th function addresses of its own. */
@@ -217,6 +223,7 @@ export function pciWorld(models: Readonly<Record<string, Model>>): World {
     vmm,
     fn,
     device,
+    space: boundFile,
     open: (index = 0) => {
       const fd = vmm.open(`/dev/vfio/devices/vfio${index}`)
       vmm.ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, { iommufd })

@@ -12,7 +12,9 @@ import {
   type PciFunction,
   UapiError,
   type VfioDriver,
+  type VfioMemory,
 } from '@ioasis/core'
+import { accessMemory } from './device-memory.ts'
 
 const MOST_PASID = 0x7fff_ffff
 
@@ -24,6 +26,8 @@ export const addressSpacesOf = (file: FileOps): AddressSpaces | undefined =>
 export interface Bindable {
   readonly name: string
   readonly driver: VfioDriver
+  /** Of the kernel. */
+  readonly pageBytes: number
   /** Absent for emulated devices. */
   readonly fn: PciFunction | undefined
   /** Absent for emulated devices. */
@@ -44,6 +48,8 @@ export interface Binding {
     attach(target: number, pasid: number): number
     detach(pasid: number): void
   }
+  /** Present for emulated devices. */
+  readonly memory?: VfioMemory
   unbind(): void
 }
 
@@ -52,7 +58,8 @@ export function bind(device: Bindable, spaces: AddressSpaces): Binding {
   const { connection } = device.driver
   if (connection.kind === 'emulated') {
     const user = { name: connection.name, needsPins: true, unmapped: connection.unmapped.bind(connection) }
-    return new EmulatedBinding(spaces, spaces.bindAccess(user))
+    const access = spaces.bindAccess(user)
+    return Object.assign(new EmulatedBinding(spaces, access), { memory: accessMemory(access, device.pageBytes) })
   }
   if (!device.fn || !device.iommu) throw new Error(`${device.name}: bound without an IOMMU`)
   return new PhysicalBinding(spaces, spaces.bindDevice(device.fn, device.iommu))

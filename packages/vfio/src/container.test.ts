@@ -34,7 +34,7 @@ test('a back end needs a group, is chosen once, and goes with the last group', (
   const { vmm, fd, container, groups } = opened()
   const choose = (type: number): number => vmm.ioctl(fd, VFIO_SET_IOMMU, type)
   expect(() => choose(VFIO_TYPE1v2_IOMMU)).toThrow('EINVAL')
-  groups[0]?.setContainer(container)
+  groups[0]?.setContainer(vmm.caller, container)
   expect(() => choose(VFIO_SPAPR_TCE_IOMMU)).toThrow('ENODEV')
   expect(() => choose(VFIO_UNMAP_ALL)).toThrow('EINVAL')
   expect(choose(VFIO_TYPE1v2_IOMMU)).toBe(0)
@@ -46,16 +46,16 @@ test('a back end needs a group, is chosen once, and goes with the last group', (
 test('coherency is what the attached IOMMUs enforce', () => {
   for (const enforces of [false, true]) {
     const { container, groups, ask, vmm, fd } = opened(enforces)
-    groups[0]?.setContainer(container)
+    groups[0]?.setContainer(vmm.caller, container)
     vmm.ioctl(fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)
     expect(ask(VFIO_DMA_CC_IOMMU)).toBe(enforces ? 1 : 0)
   }
 })
 test('a group that cannot join keeps its DMA', () => {
-  const { container, groups } = opened()
+  const { container, groups, vmm } = opened()
   groups[0]?.iommu?.use()
-  expect(() => groups[0]?.setContainer(container)).toThrow('EPERM')
-  groups[1]?.setContainer(container)
+  expect(() => groups[0]?.setContainer(vmm.caller, container)).toThrow('EPERM')
+  groups[1]?.setContainer(vmm.caller, container)
   expect([groups[0]?.hasIommu, groups[1]?.iommu?.owner]).toEqual([false, groups[1]])
 })
 test('a group that the back end refuses is left as it was', () => {
@@ -65,7 +65,7 @@ test('a group that the back end refuses is left as it was', () => {
     const own = new Container([new Type1Backend(4096)])
     return { ...world, container: own, fd: world.vmm.adopt(own), ask: () => 0, groups: world.vfio.groups }
   })()
-  groups[0]?.setContainer(container)
+  groups[0]?.setContainer(vmm.caller, container)
   expect(() => vmm.ioctl(fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU)).toThrow('EPERM')
   expect([container.chosen, groups[0]?.iommu?.domain?.type]).toEqual([false, 'blocked'])
 })

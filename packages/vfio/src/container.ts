@@ -3,6 +3,7 @@ import {
   type Caller,
   type ContainerBackend,
   type ContainerMember,
+  type ContainerPins,
   type ContainerSession,
   type FileOps,
   type IoctlRow,
@@ -12,12 +13,20 @@ import {
   VFIO_CONVENTION,
 } from '@ioasis/core'
 import { VFIO_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION, VFIO_SET_IOMMU } from '@ioasis/uapi'
+import type { GroupKind } from './device.ts'
+
+/** A group as its container knows it. */
+export interface GroupInContainer extends ContainerMember {
+  readonly kind: GroupKind
+}
 
 /** An open container. It lives on while groups are in it. */
 export class Container implements FileOps {
   readonly ioctlTables: readonly string[] = ['vfio-container']
   readonly #backends: readonly ContainerBackend[]
-  readonly #groups: ContainerMember[] = []
+  readonly #groups: GroupInContainer[] = []
+  /** What the group that joined last said; none mix. */
+  #noIommu = false
   #session: ContainerSession | undefined
 
   /** @param backends in the order they are tried */
@@ -28,6 +37,10 @@ export class Container implements FileOps {
   /** A back end was chosen. */
   get chosen(): boolean {
     return this.#session !== undefined
+  }
+  /** What emulated devices reach through the back end. */
+  get pins(): ContainerPins | undefined {
+    return this.#session?.pins
   }
   ioctl(caller: Caller, number: number, arg: bigint): number {
     if (dispatch.has(number)) return dispatch.run(this, caller, number, arg)
@@ -40,16 +53,17 @@ export class Container implements FileOps {
 
   checkExtension(extension: number): number {
     if (this.#session) return this.#session.checkExtension(extension)
-    return this.#backends.some(({ extensions }) => extensions.includes(extension)) ? 1 : 0
+    const asked = this.#backends.filter((backend) => this.#groups.length === 0 || this.#allows(backend))
+    return asked.some(({ extensions }) => extensions.includes(extension)) ? 1 : 0
   }
   /** @throws UapiError EINVAL without groups or a second time, ENODEV for a type nobody has, what the back end answers */
   setIommu(caller: Caller, type: number): void {
     if (this.#groups.length === 0 || this.#session) throw new UapiError('EINVAL', 'VFIO_SET_IOMMU', { type })
     let refusal = new UapiError('ENODEV', 'VFIO_SET_IOMMU', { type })
     for (const backend of this.#backends) {
-      if (!backend.extensions.includes(type)) continue
+      if (!this.#allows(backend) || !backend.extensions.includes(type)) continue
       try {
-        this.#session = this.#opened(backend.open(caller, type))
+        this.#session = this.#opened(backend.open(caller, type), caller)
         return
       } catch (error) {
         if (!(error instanceof UapiError)) throw error
@@ -59,19 +73,27 @@ export class Container implements FileOps {
     throw refusal
   }
 
-  /** A group comes: its DMA is claimed for it. @throws UapiError EPERM, what the back end answers; nothing has changed then */
-  add(group: ContainerMember): void {
+  /**
+   * A group comes: its DMA is claimed for it.
+   * @throws UapiError EPERM when somebody else uses its DMA, or no-IOMMU groups and others would mix; what the back end answers.
+   * Nothing has changed then
+   */
+  add(caller: Caller, group: GroupInContainer): void {
+    const noIommu = group.kind === 'noiommu'
+    if (this.#groups.length > 0 && this.#noIommu !== noIommu)
+      throw new UapiError('EPERM', 'VFIO_GROUP_SET_CONTAINER', { group: group.id, kind: group.kind })
     group.iommu?.claim(group, false)
     try {
-      this.#session?.attach(group)
+      this.#session?.attach(group, caller)
     } catch (error) {
       group.iommu?.release(group)
       throw error
     }
+    this.#noIommu = noIommu
     this.#groups.unshift(group)
   }
   /** A group goes; with the last one goes what was mapped, and the back end. */
-  remove(group: ContainerMember): void {
+  remove(group: GroupInContainer): void {
     this.#session?.detach(group)
     group.iommu?.release(group)
     this.#groups.splice(this.#groups.indexOf(group), 1)
@@ -80,11 +102,15 @@ export class Container implements FileOps {
     this.#session = undefined
   }
 
-  #opened(session: ContainerSession): ContainerSession {
+  /** vfio_iommu_driver_allowed */
+  #allows({ noIommu = false }: ContainerBackend): boolean {
+    return noIommu === this.#noIommu
+  }
+  #opened(session: ContainerSession, caller: Caller): ContainerSession {
     const attached: ContainerMember[] = []
     try {
       for (const group of this.#groups) {
-        session.attach(group)
+        session.attach(group, caller)
         attached.push(group)
       }
       return session

@@ -32,6 +32,7 @@ const getInfo: IoctlRow<OpenedFile, VfioDeviceInfo> = {
   run({ session }, { argsz }, caller, arg) {
     const { flags, regions, irqs, capabilities = [] } = session.info
     const chain = writeChain(caller, arg, vfioDeviceInfo.size, argsz, capabilities)
+    session.infoAsked?.()
     return {
       ret: 0,
       out: {

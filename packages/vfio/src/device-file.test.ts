@@ -1,4 +1,5 @@
 import { VFIO_DEVICE_BIND_IOMMUFD, VFIO_DEVICE_GET_INFO, VFIO_DEVICE_RESET } from '@ioasis/uapi'
+import { HypervisorHooks, type Plugin } from '@ioasis/core'
 import { expect, test } from 'vitest'
 import { DeviceFile } from './device-file.ts'
 import { SpaceFile, vfioWorld } from './world.test-kit.ts'
@@ -40,6 +41,42 @@ test('closing it closes the driver, then unbinds', () => {
   vmm.ioctl(file, VFIO_DEVICE_BIND_IOMMUFD, { iommufd })
   vmm.close(file)
   expect([driver.log.at(-1), spaces.log.at(-1)]).toEqual(['close', 'unbind'])
+})
+test('a kernel without nodes for devices does not know how to bind one', () => {
+  const { add, vfio, vmm } = vfioWorld({ kernel: { cdev: false } })
+  add('00:01.0')
+  const [device] = vfio.devices
+  if (!device) throw new Error('no device')
+  const file = vmm.adopt(new DeviceFile(device))
+  expect(() => vmm.ioctl(file, VFIO_DEVICE_BIND_IOMMUFD.number, 0n)).toThrow('ENOTTY')
+})
+test('a machine that was told of its file is the driver’s to know, and stays as long as the device is open', () => {
+  const log: string[] = []
+  const vm = {}
+  const keep = (told: object): (() => void) | undefined => {
+    log.push(told === vm ? 'keep' : 'another')
+    return told === vm ? () => void log.push('let go') : undefined
+  }
+  const hypervisor: Plugin = {
+    name: 'hypervisor',
+    contract: 1,
+    provides: [HypervisorHooks],
+    setup: (host) => host.provide(HypervisorHooks, { keep }),
+  }
+  const { add, vmm } = vfioWorld({ plugins: [hypervisor] })
+  const driver = add('00:01.0')
+  const open = (given: object | undefined): number => {
+    const fd = vmm.open('/dev/vfio/devices/vfio0')
+    ;(vmm.fds.get(fd) as DeviceFile).assigned.setVm(given)
+    vmm.ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, { iommufd: vmm.adopt(new SpaceFile()) })
+    return fd
+  }
+  const fd = open(vm)
+  expect([driver.use?.vm, log]).toEqual([vm, ['keep']])
+  vmm.close(fd)
+  expect(log).toEqual(['keep', 'let go'])
+  vmm.close(open({}))
+  expect([driver.use?.vm, log.at(-1)]).toEqual([undefined, 'another'])
 })
 test('a hypervisor learns what the IOMMU says, before the device is bound already', () => {
   const { vfio } = vfioWorld({ caps: { enforcesCoherency: true } })

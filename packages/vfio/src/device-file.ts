@@ -66,7 +66,10 @@ export class DeviceFile implements AssignedFile, BindableFile, OpenedFile {
   }
 
   ioctl(caller: Caller, number: number, arg: bigint): number {
-    if (number === VFIO_DEVICE_BIND_IOMMUFD.number) return binds.run(this, caller, number, arg)
+    if (number === VFIO_DEVICE_BIND_IOMMUFD.number) {
+      if (!this.device.cdevs) throw new UapiError('ENOTTY', 'VFIO_DEVICE_BIND_IOMMUFD', { cdevs: 'none' })
+      return binds.run(this, caller, number, arg)
+    }
     const { session } = this
     session.power?.wake()
     try {
@@ -93,7 +96,7 @@ export class DeviceFile implements AssignedFile, BindableFile, OpenedFile {
 
   /** VFIO_DEVICE_BIND_IOMMUFD. @returns the device's object id @throws UapiError as `VfioDevice.open` */
   open(caller: Caller, spaces: AddressSpaces): number {
-    this.#session = this.device.open(caller, spaces, false)
+    this.#session = this.device.open(caller, { via: spaces, again: false, vm: this.vm })
     this.device.cdevOpened = true
     return this.binding.id
   }

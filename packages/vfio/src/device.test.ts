@@ -11,9 +11,9 @@ function registered() {
 
 test("one session for all who come from the group; the device's own node gives one opener alone", () => {
   const { device, driver, spaces, vmm } = registered()
-  const session = device.open(vmm.caller, spaces, true)
-  expect(device.open(vmm.caller, spaces, true)).toBe(session)
-  expect(() => device.open(vmm.caller, spaces, false)).toThrow('EINVAL')
+  const session = device.open(vmm.caller, { via: spaces, again: true, vm: undefined })
+  expect(device.open(vmm.caller, { via: spaces, again: true, vm: undefined })).toBe(session)
+  expect(() => device.open(vmm.caller, { via: spaces, again: false, vm: undefined })).toThrow('EINVAL')
   device.close()
   expect([device.opens, driver.log]).toEqual([1, ['open']])
   device.close()
@@ -21,13 +21,13 @@ test("one session for all who come from the group; the device's own node gives o
 })
 test('without a container there is no way to memory', () => {
   const { device, driver, vmm } = registered()
-  expect(() => device.open(vmm.caller, undefined, true)).toThrow('EINVAL')
+  expect(() => device.open(vmm.caller, { via: undefined, again: true, vm: undefined })).toThrow('EINVAL')
   expect(driver.log).toEqual([])
 })
 test('it is gone with its last file, not before', () => {
   const { device, driver, vmm, spaces, exists } = registered()
   const file = vmm.open('/dev/vfio/devices/vfio0')
-  device.open(vmm.caller, spaces, false)
+  device.open(vmm.caller, { via: spaces, again: false, vm: undefined })
   const removal = driver.registration.remove()
   expect([removal.done, driver.log.at(-1), exists('/dev/vfio/devices/vfio0')]).toEqual([false, 'request 0', false])
   device.close()

@@ -1,9 +1,11 @@
 /** /dev/vfio/N: the file of a group, one at a time, from which device files are taken. drivers/vfio/group.c. */
 import {
+  type AddressSpaces,
   type AssignedFile,
   type Caller,
   fileAt,
   installFile,
+  mayFail,
   IoctlDispatch,
   type IoctlRow,
   type IoctlTable,
@@ -24,19 +26,21 @@ import { addressSpacesOf } from './binding.ts'
 import { Container } from './container.ts'
 import type { VfioDevice } from './device.ts'
 import { DeviceFile } from './device-file.ts'
-import type { KeptGroupFile, VfioGroup } from './group.ts'
+import { type KeptGroupFile, mustBePrivileged, type VfioGroup } from './group.ts'
 
 /** An open group. Devices opened through its container keep it after its last descriptor. */
 export class GroupFile implements AssignedFile, KeptGroupFile {
   readonly ioctlTables: readonly string[] = ['vfio-group']
   readonly group: VfioGroup
   readonly assigned: AssignedFile['assigned']
-  /** The VM that was told of this group. */
-  vm: object | undefined
   #holders = 1
 
-  /** @throws UapiError EBUSY while a device of it is bound through its own node, or the group is open */
-  constructor(group: VfioGroup) {
+  /**
+   * @throws UapiError EPERM without the privilege that no-IOMMU needs; EBUSY while a device of it is bound through its own node,
+   * or the group is open
+   */
+  constructor(caller: Caller, group: VfioGroup) {
+    if (group.kind === 'noiommu') mustBePrivileged(caller, 'open')
     if (group.cdevOpens > 0 || group.file) throw new UapiError('EBUSY', 'open', { group: group.id })
     this.group = group
     group.file = this
@@ -47,7 +51,7 @@ export class GroupFile implements AssignedFile, KeptGroupFile {
       },
       group: group.iommu,
       setVm: (vm) => {
-        this.vm = vm
+        group.vm = vm
       },
     }
   }
@@ -75,15 +79,19 @@ export class GroupFile implements AssignedFile, KeptGroupFile {
   openDevice(caller: Caller, text: string): DeviceFile {
     const device = this.#named(text)
     if (!this.group.hasIommu) throw new UapiError('EINVAL', 'VFIO_GROUP_GET_DEVICE_FD', { group: this.group.id })
-    const { spaces } = this.group
+    const { spaces, kind, vm } = this.group
     const first = device.opens === 0
-    const session = device.open(caller, spaces, true)
+    if (spaces && kind === 'noiommu' && first) mayOpenNoIommu(caller, spaces)
+    mayFail(caller, 'vfio_device_file')
+    const session = device.open(caller, { via: spaces, again: true, vm })
     try {
-      if (spaces && first) device.binding?.attach(containerIoas(spaces))
+      if (spaces && first) device.binding?.attach(containerOf(spaces).ioas())
     } catch (error) {
       device.close()
       throw error
     }
+    const { name, pid } = caller.process
+    if (kind === 'noiommu') device.warn(`vfio-noiommu device opened by user (${name}:${pid})`)
     return DeviceFile.ofGroup(device, session)
   }
   #named(text: string): VfioDevice {
@@ -94,21 +102,38 @@ export class GroupFile implements AssignedFile, KeptGroupFile {
   }
 }
 
-const containerIoas = (spaces: NonNullable<VfioGroup['spaces']>): number => {
-  if (!spaces.container) throw new Error('a group joined a file that is no container')
-  return spaces.container.ioas()
+function containerOf({ container }: AddressSpaces): Required<AddressSpaces>['container'] {
+  if (!container) throw new Error('a group joined a file that is no container')
+  return container
+}
+
+/**
+ * A user who brought an address space to the file expects translation. vfio_df_group_open
+ * @throws UapiError EPERM, also without privilege
+ */
+function mayOpenNoIommu(caller: Caller, spaces: AddressSpaces): void {
+  mustBePrivileged(caller, 'VFIO_GROUP_GET_DEVICE_FD')
+  if (hasIoas(spaces)) throw new UapiError('EPERM', 'VFIO_GROUP_GET_DEVICE_FD', { addressSpace: 'chosen' })
+}
+function hasIoas(spaces: AddressSpaces): boolean {
+  try {
+    containerOf(spaces).ioas()
+    return true
+  } catch (error) {
+    if (error instanceof UapiError && error.errno === 'ENODEV') return false
+    throw error
+  }
 }
 
 const PAGE = 4096
 
 const getStatus: IoctlRow<GroupFile, VfioGroupStatus> = {
   call: VFIO_GROUP_GET_STATUS,
-  run: ({ group }) => ({
-    ret: 0,
-    out: {
-      flags: (group.viable ? VFIO_GROUP_FLAGS.VIABLE : 0) | (group.hasIommu ? VFIO_GROUP_FLAGS.CONTAINER_SET : 0),
-    },
-  }),
+  run({ group }) {
+    if (group.ended) throw new UapiError('ENODEV', 'VFIO_GROUP_GET_STATUS', { group: group.id })
+    const { VIABLE, CONTAINER_SET } = VFIO_GROUP_FLAGS
+    return { ret: 0, out: { flags: (group.viable ? VIABLE : 0) | (group.hasIommu ? CONTAINER_SET : 0) } }
+  },
 }
 const setContainer: IoctlRow<GroupFile, never> = {
   call: VFIO_GROUP_SET_CONTAINER,
@@ -116,8 +141,9 @@ const setContainer: IoctlRow<GroupFile, never> = {
     const fd = readUser32(caller, arg, 'VFIO_GROUP_SET_CONTAINER') | 0
     const file = fileAt(caller, fd)
     if (group.hasIommu) throw new UapiError('EINVAL', 'VFIO_GROUP_SET_CONTAINER', { group: group.id })
+    if (group.ended) throw new UapiError('ENODEV', 'VFIO_GROUP_SET_CONTAINER', { group: group.id })
     const spaces = addressSpacesOf(file)
-    if (file instanceof Container) group.setContainer(file)
+    if (file instanceof Container) group.setContainer(caller, file)
     else if (spaces?.container) group.join(spaces, spaces.container)
     else throw new UapiError('EBADFD', 'VFIO_GROUP_SET_CONTAINER', { fd })
     return { ret: 0 }

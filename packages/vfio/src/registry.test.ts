@@ -1,7 +1,8 @@
-import { Sysfs } from '@ioasis/core'
+import { Clock, Sysfs } from '@ioasis/core'
+import { VFIO_DEVICE_BIND_IOMMUFD } from '@ioasis/uapi'
 import { expect, test } from 'vitest'
 import { Container } from './container.ts'
-import { vfioWorld } from './world.test-kit.ts'
+import { SpaceFile, vfioWorld } from './world.test-kit.ts'
 
 test('numbers are the lowest free ones, in the order of registration', () => {
   const { add, vfio } = vfioWorld()
@@ -41,10 +42,22 @@ test('a function whose DMA is not coherent when it asks to be is refused', () =>
   expect(() => add('00:01.0')).toThrow('EINVAL')
   expect(vfio.devices).toEqual([])
 })
+test('who has a device that is asked back is asked again every 10 seconds, until he lets go', () => {
+  const { add, host, vmm } = vfioWorld()
+  const driver = add('00:01.0')
+  const file = vmm.open('/dev/vfio/devices/vfio0')
+  vmm.ioctl(file, VFIO_DEVICE_BIND_IOMMUFD, { iommufd: vmm.adopt(new SpaceFile()) })
+  driver.registration.remove()
+  host.get(Clock).advance(25_000)
+  expect(driver.log.slice(1)).toEqual(['request 0', 'request 1', 'request 2'])
+  vmm.close(file)
+  host.get(Clock).advance(25_000)
+  expect(driver.log.slice(4)).toEqual(['close'])
+})
 test('tells the audit of groups that are owned and devices that are open', () => {
-  const { add, vfio } = vfioWorld()
+  const { add, vfio, vmm } = vfioWorld()
   add('00:01.0')
-  vfio.groups[0]?.setContainer(new Container([]))
+  vfio.groups[0]?.setContainer(vmm.caller, new Container([]))
   const counts = vfio.claims().map((claim) => claim.kind === 'count' && [claim.what, claim.actual, claim.expected])
   expect(counts).toEqual([
     ['VFIO groups owned', 1, 1],

@@ -3,11 +3,15 @@ import {
   type AuditSource,
   type Caller,
   type Claim,
+  type Clock,
   type FileOps,
   type FileSystem,
+  type Group,
   type GroupRegistry,
+  type HypervisorHooks,
   type IommuDevice,
   type Kernel,
+  mayFail,
   type PciFunction,
   type Removal,
   type SysfsTree,
@@ -16,10 +20,15 @@ import {
   type VfioDriver,
   type VfioRegistration,
 } from '@ioasis/core'
-import { VfioDevice } from './device.ts'
+import { type GroupKind, VfioDevice } from './device.ts'
 import { DeviceFile } from './device-file.ts'
 import { GroupFile } from './group-file.ts'
 import { VfioGroup } from './group.ts'
+import { addMadeGroup, removeMadeGroup } from './made-group.ts'
+import type { NoIommuMode } from './noiommu.ts'
+
+/** Milliseconds until users are asked once more, vfio_unregister_group_dev. */
+const ASK_AGAIN = 10_000
 
 /** What the registry is made of. */
 export interface RegistryParts {
@@ -27,6 +36,12 @@ export interface RegistryParts {
   readonly groups: GroupRegistry
   readonly files: FileSystem
   readonly sysfs: SysfsTree
+  readonly noIommu: NoIommuMode
+  readonly clock: Clock
+  /** Writes to the kernel's log. */
+  readonly log: (text: string) => void
+  /** Asked whenever a device is opened. */
+  readonly hypervisors: () => readonly HypervisorHooks[]
 }
 
 /** The VFIO core of one host. */
@@ -44,6 +59,10 @@ export class VfioRegistry implements VfioDevices, AuditSource {
   get devices(): readonly VfioDevice[] {
     return this.#devices.filter((device) => device !== undefined)
   }
+  /** Memory was laid open to a device's user (TAINT_USER); so it stays until the host is made anew. */
+  get tainted(): boolean {
+    return this.#parts.noIommu.tainted
+  }
   /** Groups with registered devices. */
   get groups(): readonly VfioGroup[] {
     return [...this.#groups.values()].map(({ group }) => group)
@@ -54,11 +73,14 @@ export class VfioRegistry implements VfioDevices, AuditSource {
   }
 
   add(driver: VfioDriver): VfioRegistration {
-    const { fn, iommu } = this.#placeOf(driver)
-    const group = this.#groupFor(fn)
+    const { fn, iommu, of } = this.#placeOf(driver)
+    const group = this.#groupFor(of, driver)
     const free = this.#devices.indexOf(undefined)
     const index = free < 0 ? this.#devices.length : free
-    const device = new VfioDevice({ index, driver, group, fn, iommu })
+    const { kernel, hypervisors, log } = this.#parts
+    const { pageSize: pageBytes, cdev: cdevs } = kernel
+    const device = new VfioDevice({ index, driver, group, fn, iommu, pageBytes, cdevs, log, hypervisors })
+    if (of === 'noiommu') this.#taint(device)
     this.#devices[index] = device
     group.devices.add(device)
     const removeNodes = this.#addNodes(device)
@@ -72,65 +94,81 @@ export class VfioRegistry implements VfioDevices, AuditSource {
     const used = groups.filter((group) => group.inContainer || bound.has(group))
     const owned = groups.filter(({ iommu }) => iommu?.owner !== undefined)
     const open = this.devices.filter((device) => device.opens > 0)
-    const linked = open.filter((device) => device.binding !== undefined || device.group.inContainer)
+    // Without an IOMMU an address-space file holds nothing of a device, not even that it is open.
+    const linked = open.filter(
+      ({ binding, group }) => binding !== undefined || group.inContainer || group.kind === 'noiommu',
+    )
     return [
       { kind: 'count', what: 'VFIO groups owned', actual: owned.length, expected: used.length },
       { kind: 'count', what: 'VFIO devices open', actual: open.length, expected: linked.length },
     ]
   }
 
-  /** @throws UapiError EINVAL for a function in no group, or whose DMA is not coherent when it asks to be */
-  #placeOf({ connection, name }: VfioDriver): { fn: PciFunction | undefined; iommu: IommuDevice | undefined } {
-    if (connection.kind === 'emulated') return { fn: undefined, iommu: undefined }
+  /**
+   * vfio_group_find_or_alloc, __vfio_register_dev
+   * @throws UapiError EINVAL for a function in no group while no-IOMMU is off, or whose DMA is not coherent when it asks to be
+   */
+  #placeOf({ connection, name }: VfioDriver): Place {
+    if (connection.kind === 'emulated') return { fn: undefined, iommu: undefined, of: 'emulated' }
     if (connection.kind === 'pasid') throw new UapiError('EOPNOTSUPP', 'vfio_register_group_dev', { driver: name })
     const { fn } = connection
-    const iommu = this.#parts.groups.deviceOf(fn)
-    if (!iommu?.caps.cacheCoherent) throw new UapiError('EINVAL', 'vfio_register_group_dev', { function: fn.name })
-    return { fn, iommu }
+    const { groups, noIommu } = this.#parts
+    const group = groups.of(fn)
+    const iommu = groups.deviceOf(fn)
+    if (!group && noIommu.enabled) return { fn, iommu: undefined, of: 'noiommu' }
+    if (!group || !iommu?.caps.cacheCoherent)
+      throw new UapiError('EINVAL', 'vfio_register_group_dev', { function: fn.name })
+    return { fn, iommu, of: group }
   }
 
-  #groupFor(fn: PciFunction | undefined): VfioGroup {
-    const { groups, files } = this.#parts
-    const iommu = fn && groups.of(fn)
-    const known = iommu && this.#groups.get(iommu.id)
+  #groupFor(of: Place['of'], driver: VfioDriver): VfioGroup {
+    const known = typeof of === 'object' ? this.#groups.get(of.id) : undefined
     if (known) return known.group
-    const group = new VfioGroup(iommu?.id ?? this.#emulatedNumber(), iommu)
-    const removeNode = files.add({ path: `/dev/vfio/${group.id}`, open: () => new GroupFile(group) })
+    const group = new VfioGroup(typeof of === 'object' ? of : this.#made(of, driver))
+    const removeNode = this.#parts.files.add({
+      path: `/dev/vfio/${group.node}`,
+      open: (caller) => new GroupFile(caller, group),
+    })
     this.#groups.set(group.id, { group, removeNode })
     return group
   }
-
   /** A group of the IOMMU core that has no IOMMU behind it (vfio_noiommu_group_alloc). */
-  #emulatedNumber(): number {
-    const id = this.#parts.groups.takeNumber()
-    this.#parts.sysfs.addFile(`/sys/kernel/iommu_groups/${id}/name`, { show: () => 'vfio-noiommu\n' })
-    return id
+  #made(kind: Exclude<GroupKind, 'iommu'>, { sysfs: device }: VfioDriver): { id: number; kind: typeof kind } {
+    const { groups, sysfs } = this.#parts
+    const id = groups.takeNumber()
+    addMadeGroup(sysfs, id, device)
+    return { id, kind }
   }
   /** @returns takes them away */
   #addNodes(device: VfioDevice): () => void {
     const { kernel, files } = this.#parts
     const removals = [this.#addDirectories(device)]
-    if (kernel.cdev) {
-      const open = (_caller: Caller): FileOps => new DeviceFile(device)
+    if (kernel.cdev && device.group.kind !== 'noiommu') {
+      const open = (caller: Caller): FileOps => {
+        mayFail(caller, 'vfio_device_file')
+        return new DeviceFile(device)
+      }
       removals.push(files.add({ path: `/dev/vfio/devices/vfio${device.index}`, open }))
     }
     return () => {
       for (const remove of removals) remove()
     }
   }
-  /** What sysfs shows: the device below its parent, and the group of a device that the IOMMU core does not know. */
-  #addDirectories({ driver, index, group }: VfioDevice): () => void {
+  #taint(device: VfioDevice): void {
+    this.#parts.noIommu.tainted = true
+    device.warn('Adding kernel taint for vfio-noiommu group on device')
+  }
+  /** What sysfs shows: the device below its parent. */
+  #addDirectories({ driver, index }: VfioDevice): () => void {
     const { sysfs } = this.#parts
     const name = `vfio${index}`
     if (driver.sysfs === undefined) return () => undefined
     const parent = sysfs.exists(driver.sysfs) ? sysfs.resolve(driver.sysfs) : driver.sysfs
     sysfs.addDirectory(`${parent}/vfio-dev/${name}`)
     sysfs.addLink(`/sys/class/vfio-dev/${name}`, `${parent}/vfio-dev/${name}`)
-    if (!group.iommu) sysfs.addLink(`${parent}/iommu_group`, `/sys/kernel/iommu_groups/${group.id}`)
     return () => {
       sysfs.remove(`/sys/class/vfio-dev/${name}`)
       sysfs.remove(`${parent}/vfio-dev`)
-      if (!group.iommu) sysfs.remove(`${parent}/iommu_group`)
     }
   }
 
@@ -140,20 +178,34 @@ export class VfioRegistry implements VfioDevices, AuditSource {
     removeNodes()
     device.gone.onDone(() => {
       this.#devices[device.index] = undefined
-      this.#leave(group)
+      this.#leave(group, device)
     })
-    device.askBack()
     device.drop()
+    this.#askBack(device, 0)
     return device.gone
   }
-  #leave(group: VfioGroup): void {
+  /** As long as somebody has it. */
+  #askBack(device: VfioDevice, count: number): void {
+    if (device.gone.done) return
+    device.askBack(count)
+    const { clock } = this.#parts
+    device.gone.onDone(clock.at(clock.now() + ASK_AGAIN, () => this.#askBack(device, count + 1)))
+  }
+  #leave(group: VfioGroup, { driver }: VfioDevice): void {
     if (this.devices.some((device) => device.group === group)) return
     this.#groups.get(group.id)?.removeNode()
     this.#groups.delete(group.id)
     if (!group.iommu) {
-      this.#parts.sysfs.remove(`/sys/kernel/iommu_groups/${group.id}`)
+      removeMadeGroup(this.#parts.sysfs, group.id, driver.sysfs)
       this.#parts.groups.giveNumber(group.id)
     }
-    group.leaveContainer()
+    group.end()
   }
+}
+
+/** Where a device stands: in a group of the IOMMU core, or in one that vfio makes for it. */
+interface Place {
+  readonly fn: PciFunction | undefined
+  readonly iommu: IommuDevice | undefined
+  readonly of: Group | Exclude<GroupKind, 'iommu'>
 }

@@ -2,6 +2,7 @@
 import {
   type AddressSpaceFile,
   type AddressSpaces,
+  type Caller,
   Client,
   createHost,
   type Domain,
@@ -25,9 +26,12 @@ import {
   UapiError,
   type VfioDriver,
   VfioDevices,
+  type VfioDmaLogging,
   type VfioFeature,
+  type VfioMigration,
   type VfioRegistration,
   type VfioSession,
+  type VfioUse,
 } from '@ioasis/core'
 import { Vfio, vfio } from './plugin.ts'
 import type { VfioRegistry } from './registry.ts'
@@ -121,20 +125,29 @@ export class ListDriver implements VfioDriver {
   readonly connection: VfioDriver['connection']
   readonly log: string[] = []
   readonly features = new Map<number, VfioFeature>()
+  migration: VfioMigration | undefined
+  dmaLogging: VfioDmaLogging | undefined
+  /** What the last open was given. */
+  use: VfioUse | undefined
+  /** Told of ranges that go, as an emulated device. */
+  unmapped: (first: bigint, bytes: bigint) => void = () => undefined
   /** The next open fails with this. */
   refuses: UapiError | undefined
 
   constructor(target: PciFunction | string) {
     this.connection =
       typeof target === 'string'
-        ? { kind: 'emulated', name: target, unmapped: () => undefined }
+        ? { kind: 'emulated', name: target, unmapped: (first, bytes) => this.unmapped(first, bytes) }
         : { kind: 'physical', fn: target }
   }
-  open(): VfioSession {
+  open(_opener: Caller, use: VfioUse): VfioSession {
     if (this.refuses) throw this.refuses
     this.log.push('open')
-    const { log, features } = this
+    this.use = use
+    const { log, features, migration, dmaLogging } = this
     return {
+      ...(migration && { migration }),
+      ...(dmaLogging && { dmaLogging }),
       info: { flags: 2, regions: 2, irqs: 2 },
       regionInfo: (index) => {
         if (index > 1) throw new UapiError('EINVAL', 'regionInfo')
@@ -171,8 +184,10 @@ export class SpaceFile implements AddressSpaceFile {
   readonly addressSpaces: AddressSpaces
   #ids = 0
 
-  constructor(container = true) {
+  /** @param container it can stand in a container's place; `ioas` is what it answers then, default 7 */
+  constructor(container: boolean | { readonly ioas: number | undefined } = true) {
     const { log } = this
+    const ioas = typeof container === 'object' ? container.ioas : 7
     const attach = (target: number, pasid?: number): number => {
       if (target !== 7) throw new UapiError('ENOENT', 'attach', { target })
       log.push(pasid === undefined ? 'attach' : `attach ${pasid}`)
@@ -181,8 +196,8 @@ export class SpaceFile implements AddressSpaceFile {
     const detach = (pasid?: number): void => void log.push(pasid === undefined ? 'detach' : `detach ${pasid}`)
     const bound = (unbind: () => void) => ({ id: ++this.#ids, attach, detach, unbind })
     this.addressSpaces = {
-      bindDevice: (_fn, device) => {
-        log.push(`bind ${device.fn.name}`)
+      bindDevice: (fn) => {
+        log.push(`bind ${fn.name}`)
         return bound(() => void log.push('unbind'))
       },
       bindAccess: (user) => {
@@ -191,13 +206,16 @@ export class SpaceFile implements AddressSpaceFile {
         return { ...bound(() => void log.push('unbind')), ...nothing }
       },
       owns: () => false,
-      ...(container && {
+      ...(container !== false && {
         container: {
-          join: () => {
-            log.push('join')
+          join: ({ noIommu }) => {
+            log.push(noIommu ? 'join without IOMMU' : 'join')
             return () => void log.push('leave')
           },
-          ioas: () => 7,
+          ioas: () => {
+            if (ioas === undefined) throw new UapiError('ENODEV', 'ioas')
+            return ioas
+          },
         },
       }),
     }
@@ -218,10 +236,19 @@ export interface World {
   readonly exists: (path: string) => boolean
 }
 
-/** @param options what differs from a host with type1 and cdevs whose IOMMU isolates interrupts */
-export function vfioWorld(options: { readonly caps?: Caps; readonly kernel?: Partial<Kernel> } = {}): World {
-  const { caps = {}, kernel = {} } = options
-  const host = createHost({ plugins: [listIommu(caps), functions, vfio()], kernel })
+/** What differs from a host with type1 and cdevs whose IOMMU isolates interrupts. */
+export interface WorldOptions {
+  /** `none`: there is no IOMMU. */
+  readonly caps?: Caps | 'none'
+  readonly kernel?: Partial<Kernel>
+  readonly plugins?: readonly Plugin[]
+}
+
+/** @param options what differs */
+export function vfioWorld(options: WorldOptions = {}): World {
+  const { caps = {}, kernel = {}, plugins = [] } = options
+  const iommu = caps === 'none' ? [] : [listIommu(caps)]
+  const host = createHost({ plugins: [...iommu, functions, vfio(), ...plugins], kernel })
   const fn = (place: string): PciFunction => host.get(Pci).get(place)
   const spawn = (process?: ProcessOptions): Client => new Client(host, host.get(Processes).spawn(process))
   return {

@@ -1,11 +1,8 @@
 /** `ioasis groups`: a machine's tree, its IOMMU groups, and why each group is what it is. */
-import { Bus, CompositionError, type Host, IommuGroups, Pci } from '@ioasis/core'
-import { machineHost } from '@ioasis/hosts'
-import { intelIommu } from '@ioasis/iommu-intel'
+import { Bus, type Host, IommuGroups, Pci } from '@ioasis/core'
 import { Command } from 'commander'
-import { InputError } from '../input.ts'
 import { explainedGroups, treeLines } from '../listing.ts'
-import { MACHINE_HELP, type NamedMachine, namedMachine } from '../machine-argument.ts'
+import { hostOf, MACHINE_HELP, type NamedMachine, namedMachine } from '../machine-argument.ts'
 import { type Terminal, toJson } from '../terminal.ts'
 
 /** Builds the sub-command. */
@@ -30,30 +27,17 @@ export const groups = (terminal: Terminal): Command =>
       }
     })
 
-/**
- * The machine as a host; a dump, which tells of no IOMMU, gets one, so that its groups can be told.
- * @throws InputError, CompositionError: one line that begins with what the user named
- */
-export function hostOf({ argument, description, source, dump }: NamedMachine): Host {
-  try {
-    return dump ? machineHost(description, { plugins: [intelIommu()] }) : machineHost(source)
-  } catch (error) {
-    if (!(error instanceof CompositionError) || error.message.startsWith(argument)) throw error
-    throw new InputError(`${argument}: ${error.message}`)
-  }
-}
-
-function asData({ description, remarks }: NamedMachine, host: Host): unknown {
+function asData({ name, origin, remarks }: NamedMachine, host: Host): unknown {
   return {
-    machine: description.name,
-    origin: description.origin,
+    machine: name,
+    origin,
     remarks,
     groups: explainedGroups(host.get(IommuGroups)),
   }
 }
 
-function print({ description, remarks }: NamedMachine, host: Host, { line, style }: Terminal): void {
-  line(style.title(description.name) + style.dim(`  ${description.origin}`))
+function print({ name, origin, remarks }: NamedMachine, host: Host, { line, style }: Terminal): void {
+  line(style.title(name) + style.dim(`  ${origin}`))
   for (const remark of remarks) line(style.dim(`note: ${remark}`))
   line()
   for (const one of treeLines(host.get(Pci), host.get(IommuGroups))) line(one)
@@ -66,10 +50,13 @@ function print({ description, remarks }: NamedMachine, host: Host, { line, style
   )
   for (const group of explainedGroups(host.get(IommuGroups))) {
     line()
-    line(style.key(`group ${group.id}`) + `  ${group.type}  ${group.members.map((m) => m.name).join(' ')}`)
+    const endpoint = group.endpoint === undefined ? '' : `  ${group.endpoint}`
+    line(style.key(`group ${group.id}`) + `${endpoint}  ${group.type}  ${group.members.map((m) => m.name).join(' ')}`)
     line(`  ${group.summary}`)
-    for (const { name, because } of group.members)
-      for (const why of because) line(style.dim(`  ${why.startsWith(name) ? '' : `${name}: `}${why}`))
+    for (const member of group.members)
+      for (const why of member.because)
+        line(style.dim(`  ${why.startsWith(member.name) ? '' : `${member.name}: `}${why}`))
+    for (const window of group.windows) line(`  ${window}`)
     line(
       style.dim(`  reserved: ${group.reserved.map((r) => `${r.first}-${r.last} ${r.type}`).join(', ') || 'nothing'}`),
     )

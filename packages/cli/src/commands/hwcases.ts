@@ -1,7 +1,6 @@
 /** `ioasis hwcases`: plays recorded and hand-written hardware cases against the silicon. */
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { vtdCaseUnit } from '@ioasis/iommu-intel'
+import { basename, dirname, join } from 'node:path'
 import {
   type CaseFile,
   type CaseOutcome,
@@ -9,7 +8,6 @@ import {
   type Deviations,
   exemptLines,
   failureLines,
-  type MakeCaseUnit,
   type Personality,
   playCase,
   readCaseFile,
@@ -18,11 +16,9 @@ import {
   tally,
 } from '@ioasis/testkit'
 import { Command, Option } from 'commander'
+import { CASE_UNITS } from '../case-units.ts'
 import { InputError, readJson } from '../input.ts'
 import { type Terminal, toJson } from '../terminal.ts'
-
-/** The silicon that plays the cases of a file, by the file's `iommu`. */
-const UNITS: Readonly<Record<string, MakeCaseUnit>> = { intel: vtdCaseUnit }
 
 interface Options {
   readonly group?: readonly string[]
@@ -30,6 +26,8 @@ interface Options {
   readonly exempt?: true
   readonly json?: true
 }
+
+const DEVIATIONS = ['deviations.json', 'deviations.json.gz']
 
 /** Builds the sub-command. */
 export const hwcases = (terminal: Terminal): Command =>
@@ -61,7 +59,8 @@ Examples:
   ioasis hwcases intel.json.gz --personality qemu --exempt`,
     )
     .action((paths: string[], options: Options) => {
-      const files = paths.map((path) => readCases(path))
+      // A shell's * names the deviations as well; they are read with the files beside them.
+      const files = paths.filter((path) => !DEVIATIONS.includes(basename(path))).map((path) => readCases(path))
       for (const pattern of options.group ?? []) {
         if (!files.some(({ file }) => file.cases.some((one) => selected(one, [pattern]))))
           throw new InputError(`--group: no case matches "${pattern}"`)
@@ -75,19 +74,16 @@ Examples:
 /** A case file with what stands beside it. */
 interface PlayableFile {
   readonly file: CaseFile
-  readonly make: MakeCaseUnit
   readonly deviations: Deviations
 }
 
 function readCases(path: string): PlayableFile {
   const file = named(path, () => readCaseFile(readJson(path), path))
-  const make = UNITS[file.iommu]
-  if (make) return { file, make, deviations: readDeviationsBeside(path) }
-  const playable = Object.keys(UNITS).join(', ')
-  throw new InputError(`${path}: there is no ${file.iommu} silicon yet; cases of ${playable} can be played`)
+  return { file, deviations: readDeviationsBeside(path) }
 }
 
-function playFile({ file, make, deviations }: PlayableFile, options: Options, terminal: Terminal): CaseOutcome[] {
+function playFile({ file, deviations }: PlayableFile, options: Options, terminal: Terminal): CaseOutcome[] {
+  const make = CASE_UNITS[file.iommu]
   const cases = file.cases.filter((one) => selected(one, options.group))
   return cases.map((one, i) => {
     terminal.progress(`${file.name}: ${i + 1} of ${cases.length} ${one.group}/${one.name}`)
@@ -96,9 +92,7 @@ function playFile({ file, make, deviations }: PlayableFile, options: Options, te
 }
 
 function readDeviationsBeside(path: string): Deviations {
-  const found = ['deviations.json', 'deviations.json.gz']
-    .map((name) => join(dirname(path), name))
-    .find((p) => existsSync(p))
+  const found = DEVIATIONS.map((name) => join(dirname(path), name)).find((p) => existsSync(p))
   if (!found) return new Map()
   const list = readJson(found)
   return named(found, () => readDeviations(list))

@@ -40,12 +40,18 @@ export const matrix = (terminal: Terminal): Command =>
     .action((argument: string, { json, svg, kernel }: Options) => {
       const machine = namedMachine(argument)
       const rows = rowsOf(machine, kernel, terminal)
-      if (svg !== undefined) write(svg, matrixSvg(machine.description.name, rows), terminal)
-      if (json) terminal.line(toJson({ machine: machine.description.name, remarks: machine.remarks, devices: rows }))
+      if (svg !== undefined) write(svg, matrixSvg(machine.name, rows), terminal)
+      if (json) terminal.line(toJson({ machine: machine.name, remarks: machine.remarks, devices: rows }))
       else if (svg === undefined) print(machine, rows, terminal)
     })
 
-function rowsOf({ description, dump }: NamedMachine, kernel: string, terminal: Terminal): readonly MatrixRow[] {
+function rowsOf(
+  { argument, description, dump }: NamedMachine,
+  kernel: string,
+  terminal: Terminal,
+): readonly MatrixRow[] {
+  if (!description)
+    throw new InputError(`${argument}: bridges of POWER snoop all that devices send: there are no boxes`)
   terminal.progress(`composing ${description.name} ...`)
   const host = kernelHost(description, kernel, { personality: 'qemu', ...(dump ? { plugins: [intelIommu()] } : {}) })
   try {
@@ -68,8 +74,8 @@ function write(path: string, text: string, terminal: Terminal): void {
   }
 }
 
-function print({ description, remarks }: NamedMachine, rows: readonly MatrixRow[], { line, style }: Terminal): void {
-  line(style.title(description.name) + style.dim(`  ${description.origin}`))
+function print({ name, origin, remarks }: NamedMachine, rows: readonly MatrixRow[], { line, style }: Terminal): void {
+  line(style.title(name) + style.dim(`  ${origin}`))
   for (const remark of remarks) line(style.dim(`note: ${remark}`))
   line()
   const head = ['device', 'what', 'group', 'can', 'IOMMU blocks', 'box', 'KVM is told', 'guest WBINVD', 'narrow policy']

@@ -21,9 +21,9 @@ import {
 } from '@ioasis/core'
 import { Command } from 'commander'
 import { InputError, parseSize } from '../input.ts'
-import { MACHINE_HELP, namedMachine } from '../machine-argument.ts'
+import { hostOf, MACHINE_HELP, namedMachine } from '../machine-argument.ts'
 import { type Terminal, toJson } from '../terminal.ts'
-import { hostOf } from './groups.ts'
+import { mapInWindow, parseWindow, type WindowWanted } from './walk-windows.ts'
 
 interface Options {
   readonly write?: true
@@ -32,6 +32,7 @@ interface Options {
   readonly map?: readonly string[]
   readonly readOnly?: true
   readonly enforceCoherency?: true
+  readonly window?: WindowWanted
   readonly json?: true
 }
 
@@ -52,6 +53,7 @@ export const walk = (terminal: Terminal): Command =>
     )
     .option('--read-only', 'map it read-only')
     .option('--enforce-coherency', 'let the domain enforce coherency before mapping')
+    .option('--window <shift:bytes:levels>', 'POWER: make this window first, e.g. 16:1G:2', parseWindow)
     .option('--json', 'print as JSON')
     .addHelpText(
       'after',
@@ -60,7 +62,8 @@ Without --map the function has the domain that the kernel gives it at boot, with
 
 Examples:
   ioasis walk intel-sc 01:00.0 0x10000 --map 0x10000:8K
-  ioasis walk intel-sc 01:00.0 0x10000 --map 0x10000:8K --no-snoop --enforce-coherency`,
+  ioasis walk intel-sc 01:00.0 0x10000 --map 0x10000:8K --no-snoop --enforce-coherency
+  ioasis walk powernv10 0001:01:00.0 0x800000000010000 --window 16:1G:3 --map 0x800000000010000:64K`,
     )
     .action((machine: string, bdf: string, iova: string, options: Options) => {
       const host = hostOf(namedMachine(machine))
@@ -92,7 +95,7 @@ interface Told extends Explanation {
 function explain(host: Host, fn: PciFunction, iova: bigint, options: Options): Told {
   const unit = host.get(Bus).unitOf(fn.segment, fn.requester)
   if (!unit?.explain) throw new InputError(`bdf: ${fn.name}: no IOMMU silicon is modelled for this function`)
-  if (options.map) mapAll(host, fn, options, options.map)
+  if (options.map ?? options.window) mapAll(host, fn, options, options.map ?? [])
   const request = new DmaRequest(fn.requester)
   split(iova)
   request.iovaHi = hiWord()
@@ -111,9 +114,19 @@ function explain(host: Host, fn: PciFunction, iova: bigint, options: Options): T
 }
 
 /** Attaches the function's group to a fresh domain and maps memory as asked. */
-function mapAll(host: Host, fn: PciFunction, { readOnly, enforceCoherency }: Options, map: readonly string[]): void {
+function mapAll(
+  host: Host,
+  fn: PciFunction,
+  { readOnly, enforceCoherency, window }: Options,
+  map: readonly string[],
+): void {
   const group = host.get(IommuGroups).of(fn)
   if (!group) throw new InputError(`bdf: ${fn.name} is in no group`)
+  if (group.devices[0]?.windows) {
+    mapInWindow(host, group, { map, readOnly: readOnly === true, ...(window && { window }) })
+    return
+  }
+  if (window) throw new InputError(`--window: ${fn.name} has page tables, and no windows`)
   const domain = group.allocDomain()
   group.claim({ user: 'ioasis walk' }, false)
   group.attach(domain)

@@ -3,20 +3,33 @@
  * guest reads, executes WBINVD, reads again.
  */
 import { blocksNoSnoop, Cpus, Drivers, type Host, IommuGroups, Pci, type PciFunction, Tracer } from '@ioasis/core'
-import { labHost } from '@ioasis/hosts'
-import { IOMMU_IOAS_ALLOC, IOMMU_IOAS_MAP, MAP_FLAG } from '@ioasis/iommufd'
+import { edu, noSnoopEngine } from '@ioasis/devices'
+import { intelHost } from '@ioasis/hosts'
+import { DEFAULT_UNIT, qemuUnit } from '@ioasis/iommu-intel'
+import { IOMMU_IOAS_ALLOC, IOMMU_IOAS_MAP, iommufd, MAP_FLAG } from '@ioasis/iommufd'
+import { kvm } from '@ioasis/kvm'
 import {
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   VFIO_DEVICE_BIND_IOMMUFD,
   VFIO_DEVICE_GET_REGION_INFO,
   VFIO_PCI_REGION,
 } from '@ioasis/uapi'
+import { vfio } from '@ioasis/vfio'
+import { vfioPci } from '@ioasis/vfio-pci'
 import { table, type Terminal } from '../terminal.ts'
 import { deviceNode, GUEST_CODE, VirtualMachine } from '../virtual-machine.ts'
 
-/** The device under test: edu has no No Snoop attribute, the NIC has; the units of the two machines differ in snoop control. */
-const DEVICES = { edu: '00:01.0', NIC: '01:00.0' } as const
-const MACHINES = ['intel', 'intel-sc'] as const
+/** The device under test: edu has no No Snoop attribute, the engine has. */
+const DEVICES = { edu: '00:01.0', engine: '00:02.0' } as const
+/** Of the unit in front of it. */
+const SNOOP_CONTROL = ['off', 'on'] as const
+
+function machine(snoopControl: (typeof SNOOP_CONTROL)[number]): Host {
+  const unit = { ...DEFAULT_UNIT, ...qemuUnit({ intremap: 'on', 'snoop-control': snoopControl }) }
+  const devices = [edu({ at: DEVICES.edu }), noSnoopEngine({ at: DEVICES.engine })]
+  const plugins = [...devices, iommufd(), vfio(), vfioPci(), kvm()]
+  return intelHost({ machine: { cache: true }, iommu: { units: [unit] }, plugins })
+}
 
 /** Where things lie in guest memory, each in cache lines of its own; iovas are the same. */
 const AT = { data: 0x800, before: 0x840, after: 0x880 } as const
@@ -43,16 +56,16 @@ export function showCoherency({ line, style }: Terminal): void {
   )
   line('that: past the cache. The guest reads, executes WBINVD, and reads again.')
   line()
-  const names = ['edu', 'NIC'] as const
-  const boxes = names.flatMap((name) => MACHINES.map((machine) => box(machine, name, true)))
-  const untold = box('intel', 'NIC', false)
-  const rows = [...boxes, untold].map(({ device, iommu, kvm, before, after }, i) => [
+  const names = ['edu', 'engine'] as const
+  const boxes = names.flatMap((name) => SNOOP_CONTROL.map((control) => box(control, name, true)))
+  const untold = box('off', 'engine', false)
+  const rows = [...boxes, untold].map((seen, i) => [
     i < boxes.length ? `${i + 1}` : '3',
-    device,
-    iommu,
-    kvm,
-    before,
-    after,
+    seen.device,
+    seen.iommu,
+    seen.kvm,
+    seen.before,
+    seen.after,
   ])
   const [head, ...body] = table([['box', 'device', 'IOMMU', 'KVM', 'the guest reads', 'and after WBINVD'], ...rows])
   line(`  ${style.key(head ?? '')}`)
@@ -71,8 +84,8 @@ export function showCoherency({ line, style }: Terminal): void {
 }
 
 /** One guest with one device. @param told whether the device file is handed to KVM */
-function box(machine: string, name: keyof typeof DEVICES, told: boolean): Box {
-  using host = labHost(`${machine}.type1`, { machine: { cache: true } })
+function box(control: (typeof SNOOP_CONTROL)[number], name: keyof typeof DEVICES, told: boolean): Box {
+  using host = machine(control)
   const fn = host.get(Pci).get(DEVICES[name])
   const device = host.get(IommuGroups).deviceOf(fn)
   const registered = registrations(host)
@@ -113,12 +126,12 @@ function assign(host: Host, vm: VirtualMachine, fn: PciFunction, told: boolean):
   host.get(Drivers).setOverride(fn, 'vfio-pci')
   host.get(Drivers).bind('vfio-pci', fn)
   const device = vmm.open(deviceNode(host, fn))
-  const iommufd = vmm.open('/dev/iommu')
-  vmm.ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, { iommufd })
-  const { out_ioas_id: ioas_id } = vmm.ioctl(iommufd, IOMMU_IOAS_ALLOC)
+  const context = vmm.open('/dev/iommu')
+  vmm.ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, { iommufd: context })
+  const { out_ioas_id: ioas_id } = vmm.ioctl(context, IOMMU_IOAS_ALLOC)
   vmm.ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, { pt_id: ioas_id })
   const flags = MAP_FLAG.FIXED_IOVA | MAP_FLAG.WRITEABLE | MAP_FLAG.READABLE
-  vmm.ioctl(iommufd, IOMMU_IOAS_MAP, { flags, ioas_id, user_va: vm.memory, length: BigInt(vm.bytes), iova: 0n })
+  vmm.ioctl(context, IOMMU_IOAS_MAP, { flags, ioas_id, user_va: vm.memory, length: BigInt(vm.bytes), iova: 0n })
   if (told) vm.give(device)
   const { offset } = vmm.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, { index: VFIO_PCI_REGION.CONFIG })
   const set = (at: number, bits: number): void => {

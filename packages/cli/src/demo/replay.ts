@@ -1,6 +1,5 @@
 /** Chapter 5: recorded answers of hardware and of a kernel, and answers written from the specification, against this host. */
 import { labTraceMachine } from '@ioasis/hosts'
-import { vtdCaseUnit } from '@ioasis/iommu-intel'
 import {
   type CaseOutcome,
   closingLine,
@@ -16,17 +15,20 @@ import {
   traceClosingLine,
   traceDifferenceLine,
 } from '@ioasis/testkit'
+import { CASE_UNITS } from '../case-units.ts'
 import { readText } from '../input.ts'
 import type { Terminal } from '../terminal.ts'
 
-/** Cases of what the silicon models: legacy mode. */
+/** Cases of what the silicon models: of VT-d legacy mode, of AMD-Vi everything. */
 const SELECTED = {
+  amd: ['*'],
+  'amd-spec': ['*'],
   intel: ['legacy-*', 'interrupt-window', 'fault-recording', 'invalidation', 'queued-invalidation'],
   'intel-spec': ['five-level/legacy-*', 'snoop/legacy-*', 'fault-recording'],
 } as const
 
 /** Machine and kernel of the recorded traces. */
-const TRACED = ['intel.type1', 'intel-sc.type1', 'intel-sc.compat']
+const TRACED = ['intel.type1', 'intel-sc.compat', 'amd.type1']
 
 const data = (path: string): string =>
   readText(new URL(`testdata/${path}.gz`, import.meta.resolve('@ioasis/testkit/package.json')))
@@ -47,8 +49,9 @@ function replayCases(terminal: Terminal): boolean {
   const all: CaseOutcome[] = []
   for (const [name, select] of Object.entries(SELECTED)) {
     terminal.progress(`playing ${name} ...`)
-    const outcomes = playFile(readCaseFile(data(`hwcases/${name}.json`), name), {
-      make: vtdCaseUnit,
+    const file = readCaseFile(data(`hwcases/${name}.json`), name)
+    const outcomes = playFile(file, {
+      make: CASE_UNITS[file.iommu],
       deviations,
       select,
       exactCaches: true,

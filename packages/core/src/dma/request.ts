@@ -27,6 +27,8 @@ export const DMA = {
   TOO_DEEP: -3,
   /** The function may not master the bus: COMMAND.BusMaster is 0, or it is not there any more. */
   DISABLED: -4,
+  /** The unit granted a device with ATS no translation, and the device may not ask for the page, or asked in vain. */
+  NO_TRANSLATION: -5,
 } as const
 /** `DMA.OK`, a negative `DMA` value, or a positive fault reason of the unit. */
 export type Status = number

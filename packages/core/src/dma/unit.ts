@@ -24,6 +24,8 @@ export interface IommuUnit {
   readonly mmio?: MmioWindow
   /** Interrupt messages pass through the unit. Absent: they reach the host as they are. */
   readonly msi?: {
+    /** Where functions behind this unit are to send their messages; absent: 0xfee00000, as on x86. */
+    readonly address?: bigint
     /** @returns the interrupt that leaves the unit; undefined when it was blocked, with the fault in the unit's log */
     remap(message: MsiMessage, requester: Bdf): InterruptMessage | undefined
   }
@@ -41,10 +43,31 @@ export interface IommuUnit {
 /** The units of this host. */
 export const IommuUnit: Token<IommuUnit> = tokens('IommuUnit')
 
+/** What a translation request was answered, PCI Express Base Specification "Translation Completion". The caller owns and reuses it. */
+export class AtsGrant {
+  /** `ur`: the function may not use ATS; `ca`: a table could not be read. Both end without a translation. */
+  status: 'success' | 'ur' | 'ca' = 'ur'
+  /** Permissions; with neither, nothing is translated and the device may send a page request. */
+  read = false
+  write = false
+  /** N: accesses with this translation must not use No Snoop. */
+  snooped = false
+  /** U: the range may be reached by untranslated requests only. */
+  untranslatedOnly = false
+  /** First address of the translated range, and log2 of its bytes. */
+  hpaHi = 0
+  hpaLo = 0
+  shift = 12
+}
+
 /** The unit's side of ATS. */
 export interface AtsPort {
-  /** A translation request. Answer in `request.out`; success may grant less than asked. @returns `DMA.OK`, or the fault reason */
-  translate(request: DmaRequest): Status
+  /**
+   * A translation request for the page of `request.iova`; `request.access` without WRITE is one with No Write.
+   * @param grant the answer
+   * @returns `DMA.OK` when the completion is a successful one, which may grant less than asked; or the fault reason
+   */
+  translate(request: DmaRequest, grant: AtsGrant): Status
   /** The device's own cache, told when the driver invalidates. A device that never answers makes the command time out. */
   connect(requester: Bdf, cache: DeviceTlb): void
 }
@@ -57,7 +80,10 @@ export interface DeviceTlb {
 
 /** The unit's side of PRI. */
 export interface PriPort {
-  /** @returns false when the queue is full: the unit answered with Response Failure itself */
+  /**
+   * Takes a page request message. Once the driver answers the group, `respond` of its last request is called.
+   * @returns false when the unit answered itself, with Response Failure: its queue is full or off, or the function may not ask
+   */
   request(request: PageRequest): boolean
 }
 
@@ -70,6 +96,8 @@ export interface PageRequest {
   readonly write: boolean
   readonly exec: boolean
   readonly priv: boolean
+  /** The permission bits as they are handed on, where they are not the four above: read 1, write 2, exec 4, priv 8. */
+  readonly perm?: number
   /** The last request of its group: only this one is answered. */
   readonly last: boolean
   /** Page request group index, 9 bits. */
@@ -88,6 +116,8 @@ export interface ExplainedEntry {
   readonly index?: number
   /** The entry's words, lowest first. */
   readonly words: readonly bigint[]
+  /** Memory holds each word's bytes in reverse: highest first. Default: lowest first. */
+  readonly bigEndian?: boolean
   /** Fields by their specification's mnemonics. */
   readonly fields: readonly { readonly name: string; readonly value: string; readonly meaning?: string }[]
   /** What follows from it, in a sentence. */

@@ -16,16 +16,23 @@ export interface PciDriver {
   readonly ids: readonly PciId[]
   /** driver_managed_dma: it does not use the DMA API, or sees to the group's ownership itself (vfio-pci, pcieport, pci-stub). */
   readonly managesDma?: boolean
+  /** Address bits its devices have, as it tells the DMA API (dma_set_mask). Absent: 32. */
+  readonly dmaBits?: number
   /** Takes the function. @throws UapiError when it cannot; nothing stays behind then */
   probe(fn: PciFunction): void
+  /**
+   * Somebody wrote `sriov_numvfs`: switches that many virtual functions on, or all off. Absent: ENOENT.
+   * @throws UapiError when it does not
+   */
+  sriovConfigure?(fn: PciFunction, count: number): void
   /** Gives it back; pending while somebody still uses the device. `REMOVED` when there is nothing to wait for. */
   remove(fn: PciFunction): Removal
 }
 
 /** Who keeps count of functions whose drivers use the DMA API: the groups. */
 export interface DmaClaims {
-  /** iommu_device_use_default_domain(). @throws UapiError EBUSY while the group belongs to user space */
-  use(fn: PciFunction): void
+  /** iommu_device_use_default_domain(). @param dmaBits address bits the driver sets @throws UapiError EBUSY while the group belongs to user space */
+  use(fn: PciFunction, dmaBits?: number): void
   /** iommu_device_unuse_default_domain(). */
   unuse(fn: PciFunction): void
 }
@@ -143,7 +150,7 @@ export class DriverCore {
   }
   /** Orderly removal of a function and everything behind it: drivers let go first, then it leaves the bus. */
   unplug(fn: PciFunction): Removal {
-    const all = this.#withBehind(fn)
+    const all = [...new Set(this.#withBehind(fn))]
     const left = new Completion()
     allOf(all.toReversed().map((one) => (this.#bound.has(one) ? this.#release(one) : REMOVED))).onDone(() => {
       if (fn.present) this.#pci.remove(fn)
@@ -198,8 +205,9 @@ export class DriverCore {
   }
   #probe(driver: PciDriver, fn: PciFunction): void {
     if (this.#bound.has(fn)) throw new UapiError('EBUSY', 'bind', { driver: driver.name, fn: fn.name })
+    if (!this.#canProbe(fn)) throw new UapiError('ENODEV', 'bind', { driver: driver.name, fn: fn.name })
     try {
-      if (!driver.managesDma) this.#claims.use(fn)
+      if (!driver.managesDma) this.#claims.use(fn, driver.dmaBits)
       try {
         this.#bound.set(fn, { driver })
         driver.probe(fn)
@@ -214,6 +222,10 @@ export class DriverCore {
       throw error
     }
   }
+  /** pci_device_can_probe(): virtual functions may be kept for who asks for them by name. */
+  #canProbe(fn: PciFunction): boolean {
+    return !fn.virtfn || this.#overrides.has(fn) || fn.virtfn.physfn.sriov?.driversAutoprobe !== false
+  }
   #release(fn: PciFunction): Removal {
     const binding = this.#bound.get(fn) as Binding
     if (binding.removal) return binding.removal
@@ -226,7 +238,8 @@ export class DriverCore {
     return removal
   }
   #withBehind(fn: PciFunction): PciFunction[] {
-    return [fn, ...this.#pci.children(fn).flatMap((child) => this.#withBehind(child))]
+    const virtfns = fn.sriov?.virtfns ?? []
+    return [fn, ...virtfns, ...this.#pci.children(fn).flatMap((child) => this.#withBehind(child))]
   }
 }
 /** The drivers of this host. */

@@ -1,7 +1,7 @@
 /** Which functions a driver is for: `struct pci_device_id` and pci_match_one_device() of drivers/pci/pci.h. */
 import { dword, findCapability, word } from '../pci/capability-chain.ts'
 import type { PciFunction } from '../pci/function.ts'
-import { HEADER } from '../pci/header.ts'
+import { EXT_CAP, HEADER, SRIOV } from '../pci/header.ts'
 import { isBridge } from '../pci/write-masks.ts'
 
 /** What must be equal; a member left out matches everything. */
@@ -21,14 +21,18 @@ export interface PciId {
 /** Bridges keep their subsystem ids in a capability (PCI_CAP_ID_SSVID). */
 const SUBSYSTEM_CAPABILITY = 0x0d
 
-/** A function's ids as sysfs shows them. */
-export function idsOf({ config }: PciFunction): Required<Omit<PciId, 'overrideOnly' | 'classMask'>> {
+/** A function's ids as sysfs shows them. A virtual one's vendor and device read ones in its own registers. */
+export function idsOf(fn: PciFunction): Required<Omit<PciId, 'overrideOnly' | 'classMask'>> {
+  const { config, virtfn } = fn
+  const physical = virtfn?.physfn
   const inCapability = isBridge(config) ? findCapability(config, SUBSYSTEM_CAPABILITY) : 0
   const at = inCapability ? inCapability + 4 : HEADER.SUBSYSTEM_VENDOR_ID
   const known = !isBridge(config) || inCapability !== 0
   return {
-    vendor: word(config, HEADER.VENDOR_ID),
-    device: word(config, HEADER.DEVICE_ID),
+    vendor: word(physical?.config ?? config, HEADER.VENDOR_ID),
+    device: physical
+      ? word(physical.config, physical.extendedCapability(EXT_CAP.SRIOV) + SRIOV.VF_DEVICE)
+      : word(config, HEADER.DEVICE_ID),
     subvendor: known ? word(config, at) : 0,
     subdevice: known ? word(config, at + 2) : 0,
     class: dword(config, HEADER.REVISION_ID) >>> 8,

@@ -7,6 +7,7 @@ import { type Token, token } from '../plugin/token.ts'
 import type { Caller } from '../process/process.ts'
 import type { EventFd } from '../wait.ts'
 import type { Removal } from './completion.ts'
+import type { VfioDmaLogging, VfioMigration } from './migration.ts'
 
 /** How a device reaches memory. */
 export type VfioConnection =
@@ -36,12 +37,37 @@ export interface VfioDriver {
    */
   checkToken?(uuid: Uint8Array | undefined): void
   /** The first user came: enable the device. @throws UapiError when it cannot */
-  open(caller: Caller): VfioSession
+  open(caller: Caller, use: VfioUse): VfioSession
+}
+
+/** What an opened device has of VFIO. */
+export interface VfioUse {
+  /** The virtual machine its file, or its group's, was given to before it was opened. It stays as long as the device is open. */
+  readonly vm: object | undefined
+  /** Present for emulated devices: the memory behind the iovas that its user mapped. */
+  readonly memory?: VfioMemory
+}
+/** How an emulated device reaches its user's memory. drivers/vfio/vfio_main.c vfio_pin_pages, vfio_unpin_pages, vfio_dma_rw. */
+export interface VfioMemory {
+  /**
+   * Pins whole pages; where in the page `iova` lies does not matter. The device lets go of them when `unmapped` tells it to.
+   * @param pages at most 512
+   * @returns hpa of each
+   * @throws UapiError EINVAL, ENOENT, EPERM, EFAULT, ENOMEM; E2BIG for too many; EBUSY while the user changes addresses; ENOTTY
+   * for a container without pins
+   */
+  pin(iova: bigint, pages: number, how: { readonly write: boolean }): Float64Array
+  /** Pages that are not pinned are passed over. */
+  unpin(iova: bigint, pages: number): void
+  /** Copies by CPU. @throws UapiError EINVAL, ENOENT, EPERM, EFAULT, EBUSY */
+  copy(caller: Caller, iova: bigint, bytes: Uint8Array, how: { readonly write: boolean }): void
 }
 
 /** One opened device, until its last descriptor is closed. */
 export interface VfioSession {
   readonly info: VfioInfo
+  /** VFIO_DEVICE_GET_INFO was answered with it. Absent: nobody needs to know. */
+  infoAsked?(): void
   /** @throws UapiError EINVAL for an index it does not have */
   regionInfo(index: number): VfioRegion
   /** @throws UapiError EINVAL for an index it does not have */
@@ -58,8 +84,15 @@ export interface VfioSession {
   mmap(caller: Caller, request: MmapRequest): Mapping
   /** VFIO_DEVICE_RESET. Absent: ENOTTY. */
   reset?(): void
-  /** VFIO_DEVICE_FEATURE: by feature number, each with what it allows. */
+  /**
+   * VFIO_DEVICE_FEATURE: by feature number, each with what it allows. Migration and DMA logging are not among them: they
+   * follow from the members below.
+   */
   readonly features: ReadonlyMap<number, VfioFeature>
+  /** The device can be moved to another host. Absent: ENOTTY for its features. */
+  readonly migration?: VfioMigration
+  /** The device remembers what it writes. Absent: ENOTTY for its features. */
+  readonly dmaLogging?: VfioDmaLogging
   /** Further ioctls of this driver. @throws UapiError ENOTTY for one it does not know */
   ioctl?(caller: Caller, number: number, arg: bigint): number
   /** Runtime power management: each ioctl wakes the device before, and lets it sleep again after. Absent: it never sleeps. */

@@ -80,3 +80,12 @@ describe('an open file', () => {
     expect([log, FdTable.of(process).all.map(({ fd }) => fd)]).toEqual([['flush a by 1', 'release a'], [1]])
   })
 })
+
+test('a file for which a test leaves no memory is released, and has no number', () => {
+  const { process, log, file } = setUp()
+  const { failures } = process.addressSpace.frames
+  failures.arm(1)
+  expect(ret(() => void installFile({ process }, file('a')))).toBe('ENOMEM')
+  failures.disarm()
+  expect([log, installFile({ process }, file('b'))]).toEqual([['release a'], 0])
+})

@@ -1,5 +1,6 @@
 /** Descriptors of a process, and the open file descriptions they stand for (`struct files_struct`, `struct file`). */
 import { UapiError } from '../errno.ts'
+import type { FailurePoints } from '../failure-points.ts'
 import type { Caller, Process, ProcessFiles } from '../process/process.ts'
 import type { FileOps } from './file-ops.ts'
 
@@ -73,15 +74,25 @@ export class FdTable implements ProcessFiles {
    * Gives a file the lowest free number.
    * @param file what an open or a call made, or an open file description that exists already
    * @param limit RLIMIT_NOFILE of the process
-   * @throws UapiError EMFILE; a new file is released then
+   * @param failures where there may be no memory for a file
+   * @throws UapiError EMFILE, ENOMEM; a new file is released then
    */
-  install(file: FileOps | OpenFile, options: InstallOptions = {}, limit: number = Infinity): number {
+  install(
+    file: FileOps | OpenFile,
+    options: InstallOptions = {},
+    limit: number = Infinity,
+    failures?: FailurePoints,
+  ): number {
     const open = file instanceof OpenFile ? file : new OpenFile(file, options)
     open.get()
     const fd = this.#free()
     if (fd >= limit) {
       open.put()
       throw new UapiError('EMFILE', 'open', { limit })
+    }
+    if (failures?.fails(open.name, 'descriptor') === true) {
+      open.put()
+      throw new UapiError('ENOMEM', 'open', { injected: 'descriptor' })
     }
     this.#slots[fd] = { file: open, cloexec: options.cloexec ?? false }
     return fd
@@ -152,6 +163,11 @@ export const fileAt = (caller: Caller, fd: number): FileOps => FdTable.of(caller
 /** The same, kept until `put`: for who uses the file after the call. @throws UapiError EBADF */
 export const holdFile = (caller: Caller, fd: number): OpenFile => FdTable.of(caller.process).hold(fd)
 
-/** Gives the caller a descriptor for a file that a call made. @returns its number @throws UapiError EMFILE; the file is released */
+/** Gives the caller a descriptor for a file that a call made. @returns its number @throws UapiError EMFILE, ENOMEM; the file is released */
 export const installFile = (caller: Caller, file: FileOps, options: InstallOptions = {}): number =>
-  FdTable.of(caller.process).install(file, options, caller.process.limits.nofile)
+  FdTable.of(caller.process).install(
+    file,
+    options,
+    caller.process.limits.nofile,
+    caller.process.addressSpace.frames.failures,
+  )

@@ -94,6 +94,17 @@ describe('an ioctl by iommufd’s convention', () => {
       'ENOTTY',
     ])
   })
+  test('of a nr between two tables of one file reads the size first', () => {
+    const at = (first: number): IoctlTable => {
+      const { file } = iommufd()
+      return { file, convention: { ...IOMMUFD_CONVENTION, sizedFirst: { first, last: first } }, rows: [] }
+    }
+    const calls = new IoctlDispatch([at(0x80), at(0xa0), { ...at(0), convention: IOMMUFD_CONVENTION }])
+    const { client } = rig(iommufd())
+    const caller = { process: client.process }
+    expect(ret(() => calls.run({}, caller, _IO(';', 0x9f), 0n))).toBe('EFAULT')
+    expect(ret(() => calls.run({}, caller, _IO(';', 0xa1), 0n))).toBe('ENOTTY')
+  })
   test('reads a shorter struct with zeros behind it and writes back no more than was passed', () => {
     const r = rig(iommufd())
     const uva = r.client.put(Uint8Array.from([...toyBytes(8, 8), ...Array<number>(16).fill(0xee)]))

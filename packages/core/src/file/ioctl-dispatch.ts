@@ -10,7 +10,7 @@ import { UapiError } from '../errno.ts'
 import type { Caller } from '../process/process.ts'
 import { ioctlNr } from './ioctl-number.ts'
 import type { AnyIoctlRow, IoctlConvention, IoctlResult, IoctlTable } from './ioctl-row.ts'
-import { readUser32 } from './user-memory.ts'
+import { checkZeroed, readUser32 } from './user-memory.ts'
 
 /** A row ready to run. */
 interface Ready {
@@ -38,7 +38,7 @@ export class IoctlDispatch {
   /** The kind of file. */
   readonly file: string
   readonly #rows = new Map<number, Ready>()
-  readonly #sizedFirst: { readonly first: number; readonly last: number } | undefined
+  #sizedFirst: NrRange | undefined
 
   /**
    * @param tables the file's own table first, then those that extend it
@@ -46,8 +46,10 @@ export class IoctlDispatch {
    */
   constructor(tables: readonly IoctlTable[]) {
     this.file = tables[0]?.file ?? ''
-    this.#sizedFirst = tables[0]?.convention.sizedFirst
-    for (const { convention, rows } of tables) for (const row of rows) this.#add(row, row.convention ?? convention)
+    for (const { convention, rows } of tables) {
+      this.#sizedFirst = wider(this.#sizedFirst, convention.sizedFirst)
+      for (const row of rows) this.#add(row, row.convention ?? convention)
+    }
   }
 
   /** Whether a row answers the number. */
@@ -94,6 +96,14 @@ export function dispatch(table: IoctlTable, file: unknown, caller: Caller, numbe
 }
 const built = new WeakMap<IoctlTable, IoctlDispatch>()
 
+type NrRange = NonNullable<IoctlConvention['sizedFirst']>
+
+/** A table that extends another one's numbers extends the kernel's array of calls: what lies between has no row, but its size is read. */
+function wider(a: NrRange | undefined, b: NrRange | undefined): NrRange | undefined {
+  if (!a || !b) return a ?? b
+  return { first: Math.min(a.first, b.first), last: Math.max(a.last, b.last) }
+}
+
 /** What a row without a struct gets. */
 const NOTHING: Decoded = { word: () => 0 }
 
@@ -134,7 +144,7 @@ function copyIn({ row, convention, size }: Ready, buffer: Uint8Array, caller: Ca
   if (got < 4) throw new UapiError('EFAULT', name, { arg })
   const passed = word0(buffer)
   if (passed < minimum) throw new UapiError('EINVAL', name, { size: passed, minimum })
-  if (passed > size) checkTail(caller, arg + BigInt(size), passed - size, name)
+  if (passed > size) checkZeroed(caller, arg + BigInt(size), passed - size, name)
   if (got < Math.min(passed, size)) throw new UapiError('EFAULT', name, { arg })
   if (passed < size) buffer.fill(0, passed)
   return passed
@@ -142,20 +152,6 @@ function copyIn({ row, convention, size }: Ready, buffer: Uint8Array, caller: Ca
 
 const word0 = (b: Uint8Array): number =>
   ((b[0] as number) | ((b[1] as number) << 8) | ((b[2] as number) << 16) | ((b[3] as number) << 24)) >>> 0
-
-/** lib/usercopy.c check_zeroed_user: in order, so that a byte that is not zero counts before one that cannot be read. */
-function checkTail(caller: Caller, from: Uva, bytes: number, name: string): void {
-  const space = caller.process.addressSpace
-  const chunk = new Uint8Array(Math.min(bytes, 4096))
-  for (let done = 0; done < bytes;) {
-    const wanted = Math.min(chunk.length, bytes - done)
-    const part = wanted === chunk.length ? chunk : chunk.subarray(0, wanted)
-    const got = space.copyIn(from + BigInt(done), part)
-    for (let i = 0; i < got; i++) if (part[i] !== 0) throw new UapiError('E2BIG', name, { at: done + i })
-    if (got < wanted) throw new UapiError('EFAULT', name, { uva: from + BigInt(done + got) })
-    done += wanted
-  }
-}
 
 function runAndCopyOut(ready: Ready, file: unknown, caller: Caller, arg: Uva, buffer: Buffer, passed: number): number {
   const { row } = ready
@@ -192,7 +188,9 @@ function copyOut(
   ready.row.call.struct?.write(view, 0, out)
   const bytes = Math.min(passed, ready.convention.tail === 'E2BIG' ? ready.size : extent(ready, out as object))
   const part = bytes < ready.size ? whole.subarray(0, bytes) : whole
-  return caller.process.addressSpace.copyOut(arg, part) >= part.length
+  const space = caller.process.addressSpace
+  if (space.frames.failures.fails(ready.row.call.name, 'copy-out')) return false
+  return space.copyOut(arg, part) >= part.length
 }
 
 /** Where only the minimum was read, members beyond it are written only when the row answers one of them or a later one. */

@@ -15,7 +15,7 @@ const WRITE_LIMIT = 4096
 export function openSysfs(tree: SysfsTree, caller: Caller, path: string, how: OpenMode): FileOps {
   const attribute = tree.attribute(path, 'open')
   const root = caller.process.credentials.uid === 0
-  if ((how.read && !attribute.show) || (how.write && (!attribute.store || !root)))
+  if ((how.read && !attribute.show) || (how.write && ((!attribute.store && !attribute.storeAt) || !root)))
     throw new UapiError('EACCES', 'open', { path })
   let content: Uint8Array | undefined
   return {
@@ -26,8 +26,9 @@ export function openSysfs(tree: SysfsTree, caller: Caller, path: string, how: Op
       into.set(part)
       return part.length
     },
-    pwrite: (writer, _offset, from) => {
+    pwrite: (writer, offset, from) => {
       const part = from.subarray(0, WRITE_LIMIT)
+      if (attribute.storeAt) return attribute.storeAt(Number(offset), part, writer)
       tree.write(path, Array.from(part, (byte) => String.fromCharCode(byte)).join(''), writer)
       return part.length
     },

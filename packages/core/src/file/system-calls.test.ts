@@ -158,6 +158,27 @@ describe('a mapping', () => {
     revoked = true
     expect([calls.memRead(uva, 4), calls.memWrite(uva, 4, 0n)]).toEqual(['SIGBUS', 'SIGBUS'])
   })
+  test('holds its file until its last part is gone, in a child too', () => {
+    const calls = setUp()
+    let released = false
+    const window: TrappedWindow = {
+      bytes: 8192,
+      load: () => 1n,
+      store: () => true,
+      hpa: undefined,
+      onRevoke: () => () => {},
+    }
+    const mmap: FileOps['mmap'] = () => ({ kind: 'window', window })
+    const fd = calls.adopt({ mmap, release: () => void (released = true) })
+    const uva = calls.mmap({ bytes: 2n * PAGE, fd })
+    calls.close(fd)
+    calls.munmap(uva, PAGE)
+    const child = calls.fork()
+    calls.munmap(uva + PAGE, PAGE)
+    expect([released, child.memRead(uva + PAGE, 4)]).toEqual([false, 1n])
+    child.exit()
+    expect(released).toBe(true)
+  })
   test('needs a descriptor that may read, and may write for shared writing', () => {
     const calls = setUp()
     const file = calls.fds.open(calls.memfd(4096)).ops

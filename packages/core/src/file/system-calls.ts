@@ -196,7 +196,8 @@ export class SystemCalls {
       return space.mmap({ bytes, read, write, shared: request.shared ?? false, ...place, ...kind })
     }
     const { shared = true, offset = 0n } = request
-    const { ops, mode } = this.fds.open(fd)
+    const file = this.fds.open(fd)
+    const { ops, mode } = file
     if (!mode.read || (shared && write && !mode.write)) throw new UapiError('EACCES', 'mmap', { fd })
     if (!ops.mmap) throw new UapiError('ENODEV', 'mmap', { fd })
     const size = BigInt(space.pageBytes)
@@ -207,7 +208,7 @@ export class SystemCalls {
       mapping.kind === 'pages'
         ? { object: mapping.object, firstPage: mapping.firstPage }
         : { window: mapping.window, firstPage: (mapping.offset ?? 0) / space.pageBytes }
-    return space.mmap({ bytes, read, write, shared, ...place, ...target })
+    return space.mmap({ bytes, read, write, shared, file, ...place, ...target })
   }
   /** munmap(2). @throws UapiError EINVAL */
   munmap(uva: Uva, bytes: number | bigint): void {
@@ -255,7 +256,7 @@ export class SystemCalls {
   }
 
   #install(file: FileOps | OpenFile, options: { readonly mode?: OpenMode; readonly name?: string }): number {
-    return this.fds.install(file, options, this.process.limits.nofile)
+    return this.fds.install(file, options, this.process.limits.nofile, this.#frames.failures)
   }
   #open(fd: number, what: 'read' | 'write'): OpenFile {
     const open = this.fds.open(fd)

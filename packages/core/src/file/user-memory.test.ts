@@ -31,3 +31,11 @@ test('a text ends at its zero byte, within the limit', () => {
     ret(() => void readUserText(client.caller, 0n, 8, 'TEST')),
   ]).toEqual(['EINVAL', 'EFAULT'])
 })
+test('a copy that a test makes fail faults, and writes nothing', () => {
+  const client = setUp()
+  const uva = client.put(Uint8Array.of(1))
+  const { failures } = client.process.addressSpace.frames
+  failures.arm(1, ['copy-out'])
+  expect([1, 2].map(() => ret(() => writeUser(client.caller, uva, Uint8Array.of(7), 'TEST')))).toEqual(['EFAULT', 0])
+  expect(failures.disarm()).toEqual({ kind: 'copy-out', what: 'TEST' })
+})

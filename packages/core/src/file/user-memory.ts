@@ -20,8 +20,26 @@ export function readUser(caller: Caller, uva: Uva, bytes: number, operation: str
  * @throws UapiError EFAULT when not all of them can be written
  */
 export function writeUser(caller: Caller, uva: Uva, from: Uint8Array, operation: string): void {
-  if (caller.process.addressSpace.copyOut(uva, from) < from.length) {
+  const space = caller.process.addressSpace
+  if (space.frames.failures.fails(operation, 'copy-out') || space.copyOut(uva, from) < from.length) {
     throw new UapiError('EFAULT', operation, { uva, bytes: from.length })
+  }
+}
+
+/**
+ * check_zeroed_user(): in order, so that a byte that is not zero counts before one that cannot be read.
+ * @throws UapiError E2BIG, EFAULT
+ */
+export function checkZeroed(caller: Caller, from: Uva, bytes: number, operation: string): void {
+  const space = caller.process.addressSpace
+  const chunk = new Uint8Array(Math.min(bytes, 4096))
+  for (let done = 0; done < bytes;) {
+    const wanted = Math.min(chunk.length, bytes - done)
+    const part = wanted === chunk.length ? chunk : chunk.subarray(0, wanted)
+    const got = space.copyIn(from + BigInt(done), part)
+    for (let i = 0; i < got; i++) if (part[i] !== 0) throw new UapiError('E2BIG', operation, { at: done + i })
+    if (got < wanted) throw new UapiError('EFAULT', operation, { uva: from + BigInt(done + got) })
+    done += wanted
   }
 }
 

@@ -3,10 +3,13 @@ import type { FileOps } from '../file/file-ops.ts'
 import type { Group } from '../iommu/group.ts'
 import { type Token, tokens } from '../plugin/token.ts'
 
-/** The hypervisor's side, one per virtual machine: vfio calls it when a file is given to it. */
+/** The hypervisor's side: vfio calls it when a device is opened whose file was given to a virtual machine. */
 export interface HypervisorHooks {
-  /** A VM that a VFIO file was added to, or undefined when it was taken out; a device opened later sees it. */
-  attached(file: FileOps, vm: object | undefined): void
+  /**
+   * Keeps a machine while a device of it is open (kvm_get_kvm_safe).
+   * @returns lets it go; undefined for a machine that is going, or is another hypervisor's: the device is opened without one
+   */
+  keep(vm: object): (() => void) | undefined
 }
 /** The hooks of this host. */
 export const HypervisorHooks: Token<HypervisorHooks> = tokens('HypervisorHooks')
@@ -23,16 +26,4 @@ export interface AssignedFile extends FileOps {
     /** Tells the file which VM uses it. */
     setVm(vm: object | undefined): void
   }
-}
-
-/**
- * Where a hypervisor puts the TCEs its guest writes (POWER): the VM's own table and the hardware's are updated together.
- * A window offers it; kvm keeps one for each liobn.
- */
-export interface TceSink {
-  readonly pageShift: number
-  readonly entries: bigint
-  /** @returns false when the target is not kept by a registered region: H_PARAMETER, nothing changed */
-  put(index: bigint, tce: bigint): boolean
-  clear(index: bigint, count: bigint): boolean
 }

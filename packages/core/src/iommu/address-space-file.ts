@@ -59,13 +59,20 @@ export interface AccessUser {
   readonly needsPins: boolean
 }
 
+/** How an emulated device copies. */
+export interface CopyHow {
+  readonly write: boolean
+  /** Through pinned pages also where the caller's own address space would do. Default false. */
+  readonly slow?: boolean
+}
+
 /** An emulated device bound to an address-space file. */
 export interface BoundAccess {
   readonly id: number
   attach(target: number): number
   detach(): void
   /** @returns bytes copied; throws UapiError ENOENT where nothing is mapped, EPERM without the right */
-  copy(caller: Caller, iova: Iova, bytes: Uint8Array, how: { readonly write: boolean }): number
+  copy(caller: Caller, iova: Iova, bytes: Uint8Array, how: CopyHow): number
   /** Keeps the pages of a range until `unpin`. */
   pin(
     iova: Iova,

@@ -7,7 +7,7 @@
  */
 import type { Pasid } from '../address.ts'
 import { UapiError } from '../errno.ts'
-import type { AttachResult, Domain, IommuDevice } from './driver.ts'
+import { type AttachResult, deviceName, type Domain, type IommuDevice } from './driver.ts'
 
 /** The attachments of one group. */
 export class GroupAttachment {
@@ -58,7 +58,7 @@ export class GroupAttachment {
   join(device: IommuDevice): void {
     if (!this.#domain) return
     if (device.attach(this.#domain, {}) === 'incompatible') {
-      throw new UapiError('EINVAL', 'iommu_group_add_device', { function: device.fn.name })
+      throw new UapiError('EINVAL', 'iommu_group_add_device', { function: deviceName(device) })
     }
   }
 
@@ -107,7 +107,7 @@ export class GroupAttachment {
   #attach(device: IommuDevice, domain: Domain, old: Domain | undefined): AttachResult {
     if (domain.type === 'blocked' && device.reserved.some((r) => r.type === 'direct')) {
       throw new UapiError('EINVAL', 'iommu_device_set_domain', {
-        function: device.fn.name,
+        function: deviceName(device),
         needs: 'a one-to-one mapping',
       })
     }
@@ -119,7 +119,7 @@ export class GroupAttachment {
     if (!old) return
     for (const device of done) {
       if (device.attach(old, { replacing: domain }) === 'incompatible') {
-        throw new Error(`${device.driver.name}: ${device.fn.name} refuses the domain it had before`)
+        throw new Error(`${device.driver.name}: ${deviceName(device)} refuses the domain it had before`)
       }
     }
   }

@@ -23,6 +23,8 @@ export class GroupSysfs implements GroupListener {
   made(group: Group): void {
     const path = pathOf(group)
     this.#sysfs.addDirectory(`${path}/devices`)
+    const { name } = group
+    if (name !== undefined) this.#sysfs.addFile(`${path}/name`, { show: () => `${name}\n` })
     this.#sysfs.addFile(`${path}/type`, {
       show: () => `${group.defaultDomainType}\n`,
       store: (text, caller) => storeType(group, text, caller),
@@ -36,6 +38,16 @@ export class GroupSysfs implements GroupListener {
   left(group: Group, fn: PciFunction): void {
     this.#sysfs.remove(`${pathOf(group)}/devices/${fn.name}`)
     this.#sysfs.remove(`${devicePath(fn)}/iommu_group`)
+  }
+  deviceJoined(group: Group, name: string): void {
+    const path = `/sys/devices/${name}`
+    this.#sysfs.addDirectory(path)
+    this.#sysfs.addLink(`${pathOf(group)}/devices/${name}`, path)
+    this.#sysfs.addLink(`${path}/iommu_group`, pathOf(group))
+  }
+  deviceLeft(group: Group, name: string): void {
+    this.#sysfs.remove(`${pathOf(group)}/devices/${name}`)
+    this.#sysfs.remove(`/sys/devices/${name}`)
   }
   gone(group: Group): void {
     this.#sysfs.remove(pathOf(group))

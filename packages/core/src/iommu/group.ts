@@ -9,8 +9,8 @@ import type { AttachResult, Domain, IommuDevice, PagingDomain, PagingOptions, Re
 import { mapDirect } from './direct-mappings.ts'
 import { GroupAttachment } from './group-attachment.ts'
 
-/** `/sys/kernel/iommu_groups/N/type`. `DMA-FQ`: the DMA API with deferred flushes. */
-export type DefaultDomainType = 'DMA' | 'DMA-FQ' | 'identity' | 'blocked'
+/** `/sys/kernel/iommu_groups/N/type`. `DMA-FQ`: the DMA API with deferred flushes; `unknown`: windows in place of domains (POWER). */
+export type DefaultDomainType = 'DMA' | 'DMA-FQ' | 'identity' | 'blocked' | 'unknown'
 
 /** One IOMMU group. */
 export class Group {
@@ -30,18 +30,22 @@ export class Group {
   /** Drivers using the DMA API (no owner), or claims of the owner. */
   #uses = 0
 
-  /** Made by the registry. @param id the lowest free number */
-  constructor(id: number) {
+  /** `domain1-pefd`: its driver's name for it; undefined: it gave none. */
+  readonly name: string | undefined
+
+  /** Made by the registry. @param id the lowest free number @param name the driver's own */
+  constructor(id: number, name?: string) {
     this.id = id
+    this.name = name
   }
 
   /** The members, in the order they joined. */
   get devices(): readonly IommuDevice[] {
     return this.#devices
   }
-  /** The members' functions. */
+  /** The members that are PCI functions. */
   get members(): readonly PciFunction[] {
-    return this.#devices.map((d) => d.fn)
+    return this.#devices.flatMap((d) => d.fn ?? [])
   }
   /** What the members are attached to now. */
   get domain(): Domain | undefined {
@@ -55,6 +59,7 @@ export class Group {
   get defaultDomainType(): DefaultDomainType {
     const type = this.#default?.type
     if (type === 'identity' || type === 'blocked') return type
+    if (this.#devices[0]?.windows) return 'unknown'
     return (this.#strict ?? this.#default?.strict) ? 'DMA' : 'DMA-FQ'
   }
   /** Attachments, for PASIDs. */
@@ -91,16 +96,14 @@ export class Group {
       this.#devices.pop()
       throw error
     }
-    this.reasons.push({ fn: device.fn, because })
+    if (device.fn) this.reasons.push({ fn: device.fn, because })
     this.#default = standard
   }
   /** A function leaves. @returns whether the group is empty now */
   remove(device: IommuDevice): boolean {
     this.#devices.splice(this.#devices.indexOf(device), 1)
-    this.reasons.splice(
-      this.reasons.findIndex(({ fn }) => fn === device.fn),
-      1,
-    )
+    const reason = this.reasons.findIndex(({ fn }) => fn === device.fn)
+    if (reason >= 0) this.reasons.splice(reason, 1)
     // It may have been the leaving member's own; the next one brings another.
     if (this.#atBoot !== this.#default) this.#atBoot = undefined
     device.release()
@@ -122,6 +125,7 @@ export class Group {
       return
     }
     if (!first || this.#uses > 0) throw new UapiError('EPERM', 'iommu_group_store_type', { group: this.id })
+    if (first.windows && type !== 'auto') throw new UapiError('EINVAL', 'iommu_group_store_type', { group: this.id })
     const old = this.#default
     const next = this.#defaultOf(type, first)
     if (next !== old) this.#moveDefault(next)

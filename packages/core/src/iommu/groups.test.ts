@@ -193,3 +193,31 @@ test('a number taken for a group without an IOMMU is passed over until it is giv
   expect(Object.keys(listed(registry))).toEqual(['0', '1', '3'])
   expect(registry.takeNumber()).toBe(4)
 })
+
+test('a device of another bus has a group of its own, and takes it along when it goes', () => {
+  const bus = testBus()
+  const fn = bus.put(0, 1, 0)
+  const driver = new FakeDriver('iommu')
+  const registry = started(bus, driver)
+  const device = { ...(driver.probe(fn) as IommuDevice), fn: undefined, name: 'mock0' }
+  const group = registry.addDevice(device)
+  expect([
+    group.id,
+    group.members,
+    registry.groupOf(device),
+    registry.groupOf(group.devices[0] as IommuDevice),
+  ]).toEqual([1, [], group, group])
+  group.claim({}, true)
+  registry.removeDevice(device)
+  expect([registry.groups.map((g) => g.id), registry.groupOf(device)]).toEqual([[0], undefined])
+  expect(() => registry.removeDevice(device)).toThrow('not there')
+})
+test('a device of another bus that cannot be attached leaves no group', () => {
+  const bus = testBus()
+  const driver = new FakeDriver('iommu')
+  driver.answers.set('00:01.0', 'ENOMEM')
+  const registry = started(bus, driver)
+  const device = { ...(driver.probe(bus.put(0, 1, 0)) as IommuDevice), fn: undefined }
+  expect(() => registry.addDevice(device)).toThrow('ENOMEM')
+  expect(registry.groups).toEqual([])
+})

@@ -5,7 +5,7 @@ import type { PciFunction } from '../pci/function.ts'
 import { type GroupReason, groupingOf } from '../pci/grouping.ts'
 import type { PciTopology } from '../pci/topology.ts'
 import { type Token, token } from '../plugin/token.ts'
-import type { IommuDevice, IommuDriver } from './driver.ts'
+import { deviceName, type IommuDevice, type IommuDriver } from './driver.ts'
 import { Group } from './group.ts'
 
 /** Told of groups and their members as they come and go. */
@@ -14,6 +14,9 @@ export interface GroupListener {
   joined(group: Group, fn: PciFunction): void
   left(group: Group, fn: PciFunction): void
   gone(group: Group): void
+  /** The same for a device of another bus, by its name. */
+  deviceJoined?(group: Group, name: string): void
+  deviceLeft?(group: Group, name: string): void
 }
 
 /** The groups of this host. */
@@ -25,6 +28,8 @@ export class GroupRegistry implements AuditSource {
   readonly #pci: PciTopology
   readonly #groups: (Group | undefined)[] = []
   readonly #of = new Map<PciFunction, { readonly group: Group; readonly device: IommuDevice }>()
+  /** Devices of other buses. */
+  readonly #others = new Map<IommuDevice, Group>()
   readonly #errors = new WeakMap<PciFunction, UapiError>()
   readonly #taken = new Set<number>()
   readonly #listener: GroupListener | undefined
@@ -48,6 +53,7 @@ export class GroupRegistry implements AuditSource {
   }
   /** Takes all groups apart, last first. */
   close(): void {
+    for (const device of [...this.#others.keys()].toReversed()) this.removeDevice(device)
     for (const fn of [...this.#of.keys()].toReversed()) this.#drop(fn)
   }
 
@@ -70,6 +76,32 @@ export class GroupRegistry implements AuditSource {
     return this.#of.get(fn)?.device
   }
 
+  /** The group of a device of any bus. */
+  groupOf(device: IommuDevice): Group | undefined {
+    return device.fn ? this.of(device.fn) : this.#others.get(device)
+  }
+  /** A device that is no PCI function is there: it gets a group of its own (generic_device_group). @throws UapiError as `Group.add` */
+  addDevice(device: IommuDevice): Group {
+    const group = this.#make()
+    try {
+      group.add(device, [])
+    } catch (error) {
+      this.#end(group)
+      throw error
+    }
+    this.#others.set(device, group)
+    this.#listener?.deviceJoined?.(group, deviceName(device))
+    return group
+  }
+  /** It goes away, with its group. @throws Error when it is not there */
+  removeDevice(device: IommuDevice): void {
+    const group = this.#others.get(device)
+    if (!group) throw new Error('iommu groups: a device leaves that is not there')
+    this.#others.delete(device)
+    this.#listener?.deviceLeft?.(group, deviceName(device))
+    if (group.remove(device)) this.#end(group)
+  }
+
   /** Why a function that an IOMMU covers is in no group. */
   probeError(fn: PciFunction): UapiError | undefined {
     return this.#errors.get(fn)
@@ -86,9 +118,10 @@ export class GroupRegistry implements AuditSource {
     this.#taken.delete(id)
   }
 
-  /** A driver that uses the DMA API binds. @throws UapiError EBUSY while the group has an owner */
-  use(fn: PciFunction): void {
+  /** A driver that uses the DMA API binds. @param dmaBits address bits it sets @throws UapiError EBUSY while the group has an owner */
+  use(fn: PciFunction, dmaBits?: number): void {
     this.of(fn)?.use()
+    if (dmaBits !== undefined) this.deviceOf(fn)?.setDmaMask?.(dmaBits)
   }
   /** That driver unbinds. */
   unuse(fn: PciFunction): void {
@@ -104,11 +137,18 @@ export class GroupRegistry implements AuditSource {
     for (const driver of this.#drivers) {
       const device = driver.probe(fn)
       if (!device) continue
+      if (device.endpoint) return this.#joinEndpoint(fn, device, device.endpoint)
       const { join, reasons } = groupingOf(fn, this.#pci, (other) => this.#of.has(other))
       const group = (join && this.of(join)) ?? this.#make()
       this.#join(fn, device, group, reasons)
       return
     }
+  }
+  /** The driver sorts functions itself. */
+  #joinEndpoint(fn: PciFunction, device: IommuDevice, { key, name }: NonNullable<IommuDevice['endpoint']>): void {
+    const member = [...this.#of.values()].find((other) => other.device.endpoint?.key === key)
+    const group = member?.group ?? this.#make(name)
+    this.#join(fn, device, group, [{ kind: 'endpoint', about: fn, name, joined: member !== undefined }])
   }
   /** A function that cannot join goes on without DMA, as in Linux; `probeError` tells why. */
   #join(fn: PciFunction, device: IommuDevice, group: Group, reasons: readonly GroupReason[]): void {
@@ -134,9 +174,9 @@ export class GroupRegistry implements AuditSource {
     this.#groups[group.id] = undefined
     this.#listener?.gone(group)
   }
-  #make(): Group {
+  #make(name?: string): Group {
     const id = this.#free()
-    const group = (this.#groups[id] = new Group(id))
+    const group = (this.#groups[id] = new Group(id, name))
     this.#listener?.made(group)
     return group
   }

@@ -168,7 +168,7 @@ export class HostMemory {
     const region = this.#holder(hpa, 4)
     if (!region?.window || (hpa - region.first) % 4 !== 0) return undefined
     const { window, first } = region
-    return window.loadWord ? window.loadWord(hpa - first) : Number(window.load(hpa - first, 4)) | 0
+    return window.loadWord ? window.loadWord(hpa - first) : Number(BigInt.asIntN(32, window.load(hpa - first, 4)))
   }
   storeRegisterWord(hpa: Hpa, value: number): boolean {
     const region = this.#holder(hpa, 4)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { UapiError } from '../errno.ts'
+import { FailurePoints } from '../failure-points.ts'
 import { CpuCaches } from './cpu-cache.ts'
 import { HostMemory } from './host-memory.ts'
 import { makeCpus } from './memory-cpu.ts'
@@ -166,4 +167,15 @@ test('blocks never overlap, and everything comes back', () => {
     }),
     { numRuns: 100 },
   )
+})
+
+test('pages of tables are points of failure, those of processes are not', () => {
+  const memory = new HostMemory()
+  memory.addRam(0, 4 * MiB)
+  const failures = new FailurePoints()
+  const pages = new PageAllocator(memory, makeCpus(memory, undefined, 1)[0], failures)
+  failures.arm(1)
+  pages.allocUser(4096, 'memory')
+  expect(tryAlloc(pages, 4096)).toBeUndefined()
+  expect([...failures.passed]).toEqual([['table', 1]])
 })

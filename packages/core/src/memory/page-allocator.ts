@@ -6,6 +6,7 @@
  */
 import { hex, hpaHi, hpaLo, type Hpa } from '../address.ts'
 import { UapiError } from '../errno.ts'
+import { FailurePoints } from '../failure-points.ts'
 import { type Token, token } from '../plugin/token.ts'
 import type { Cpu } from './cpu.ts'
 import { CHUNK_BYTES, CHUNK_MASK, chunkIndex, type HostMemory } from './host-memory.ts'
@@ -35,6 +36,7 @@ export class PageAllocator {
   failAfter: number | undefined
   readonly #memory: HostMemory
   readonly #cpu: Cpu
+  readonly #failures: FailurePoints
   readonly #ranges: Range[] = []
   /** Free blocks of each order. */
   readonly #free: Hpa[][] = Array.from({ length: MAX_ORDER + 1 }, () => [])
@@ -44,10 +46,12 @@ export class PageAllocator {
   /**
    * @param memory its RAM, as it is now, is what is handed out; RAM behind a backing is left alone
    * @param cpu writes the zeros
+   * @param failures where taking pages for a table may fail
    */
-  constructor(memory: HostMemory, cpu: Cpu) {
+  constructor(memory: HostMemory, cpu: Cpu, failures: FailurePoints = new FailurePoints()) {
     this.#memory = memory
     this.#cpu = cpu
+    this.#failures = failures
     for (const { first, last } of memory.ram) if (memory.whatIs(first) !== 'backing') this.#addRange(first, last + 1)
   }
 
@@ -58,6 +62,11 @@ export class PageAllocator {
    * @throws UapiError ENOMEM
    */
   alloc(bytes: number, what = 'alloc_pages'): Hpa {
+    this.#failures.pass(what, 'table')
+    return this.allocUser(bytes, what)
+  }
+  /** The same for the memory of a process, which is no point of failure: its pin is one, its first touch is the process's own. */
+  allocUser(bytes: number, what: string): Hpa {
     const order = orderOf(bytes)
     if (this.failAfter !== undefined && --this.failAfter <= 0) {
       this.failAfter = undefined

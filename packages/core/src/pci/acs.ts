@@ -33,9 +33,10 @@ export interface AcsVerdict {
   readonly missing: number
 }
 
-/** Its slot has further functions (the kernel's `multifunction`): the header says so, or it is not function 0 itself. */
+/** Its slot has further functions (the kernel's `multifunction`): the header says so, or it is not function 0 itself. Never a virtual one (pci_iov_add_virtfn). */
 export const isMultifunction = (fn: PciFunction): boolean =>
-  functionOf(fn.bdf) > 0 || ((fn.config[HEADER.HEADER_TYPE] as number) & HEADER_TYPE.MULTIFUNCTION) !== 0
+  !fn.virtfn &&
+  (functionOf(fn.bdf) > 0 || ((fn.config[HEADER.HEADER_TYPE] as number) & HEADER_TYPE.MULTIFUNCTION) !== 0)
 
 /** pci_acs_enabled(): judges one function. @param flags ACS control bits; default `REQUIRED_ACS` */
 export function acsOf(fn: PciFunction, flags: number = REQUIRED_ACS): AcsVerdict {

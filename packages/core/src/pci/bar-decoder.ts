@@ -3,7 +3,6 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { HPA_BITS } from '../memory/host-memory.ts'
 import type { MmioWindow } from '../memory/backing.ts'
 import { dword } from './capability-chain.ts'
-import { barValue } from './config-space.ts'
 import type { Bar } from './function.ts'
 import { barOffset, isBridge } from './write-masks.ts'
 
@@ -14,6 +13,8 @@ export interface Decoding {
   readonly bars: readonly Bar[]
   /** For messages and `HostMemory.whatIs`. */
   readonly name: string
+  /** The address a BAR was given; 0: none. */
+  given(bar: Bar): number
   /** The window of a BAR; undefined: reads give zero, writes are lost. */
   window(bar: Bar): MmioWindow | undefined
   /** COMMAND.Memory, power state and the bridges above let accesses to [first, last] through. */
@@ -21,6 +22,8 @@ export interface Decoding {
 }
 
 const SILENT: MmioWindow = { load: () => 0n, store: () => undefined }
+/** What a frozen endpoint's registers read as. */
+const ALL_ONES: MmioWindow = { load: (_offset, size) => (1n << BigInt(8 * size)) - 1n, store: () => undefined }
 
 /** The BARs of one function. */
 export class BarDecoder {
@@ -33,6 +36,15 @@ export class BarDecoder {
     for (const bar of of.bars) if (bar.space !== 'io') this.#windows.set(bar, of.window(bar) ?? SILENT)
   }
 
+  /** All ones in place of the windows, or the windows again. */
+  isolate(on: boolean): void {
+    if (this.isolated === on) return
+    this.isolated = on
+    this.removeAll()
+    this.update()
+  }
+  isolated = false
+
   /** Registers changed, here or in a bridge above: moves each window to where it now belongs. */
   update(): void {
     for (const [bar, window] of this.#windows) {
@@ -43,7 +55,12 @@ export class BarDecoder {
       this.#placed.delete(bar)
       if (address === undefined) continue
       const { memory, name } = this.#of
-      const remove = memory.addMmio(address, bar.size, window, `${name} ${bar.index < 6 ? `BAR${bar.index}` : 'ROM'}`)
+      const remove = memory.addMmio(
+        address,
+        bar.size,
+        this.isolated ? ALL_ONES : window,
+        `${name} ${bar.index < 6 ? `BAR${bar.index}` : 'ROM'}`,
+      )
       this.#placed.set(bar, { address, remove })
     }
   }
@@ -52,7 +69,7 @@ export class BarDecoder {
   wants(bar: Bar): number | undefined {
     const { bytes } = this.#of
     if (bar.space === 'rom' && !(dword(bytes, barOffset(bar.index, isBridge(bytes))) & 1)) return undefined
-    const address = barValue(bytes, bar)
+    const address = this.#of.given(bar)
     const last = address + bar.size - 1
     if (address === 0 || last >= 2 ** HPA_BITS) return undefined
     return this.#of.reaches(address, last) ? address : undefined

@@ -1,7 +1,7 @@
 /** Bridges: what kind they are, which buses lie behind them, which addresses they pass on. */
 import { portType, word, dword } from './capability-chain.ts'
-import type { BridgeInfo } from './function.ts'
-import { BRIDGE, COMMAND, HEADER, PORT } from './header.ts'
+import type { BridgeInfo, PciFunction } from './function.ts'
+import { BRIDGE, CAP, COMMAND, EXPRESS, HEADER, PORT } from './header.ts'
 import { isBridge } from './write-masks.ts'
 
 const KINDS: ReadonlyMap<number, BridgeInfo['kind']> = new Map<number, BridgeInfo['kind']>([
@@ -21,6 +21,12 @@ export function bridgeInfo(config: Uint8Array): BridgeInfo | undefined {
     secondary: config[BRIDGE.SECONDARY_BUS] as number,
     subordinate: config[BRIDGE.SUBORDINATE_BUS] as number,
   })
+}
+
+/** Whether a bridge forwards function numbers beyond 7 (Device Control 2, ARI Forwarding Enable). */
+export function forwardsAri(bridge: PciFunction): boolean {
+  const at = bridge.capability(CAP.EXPRESS)
+  return at !== 0 && (word(bridge.config, at + EXPRESS.DEVCTL2) & EXPRESS.DEVCTL2_ARI) !== 0
 }
 
 /**

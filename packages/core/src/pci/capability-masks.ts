@@ -148,7 +148,7 @@ const pageRequests: Rule = (_config, at, { writable, clearedByOne }) => {
   setDword(writable, at + 0xc, 0xffff_ffff)
 }
 
-/** VF BARs are not here: their sizes stand nowhere in the configuration space. */
+/** VF BARs are not here: their sizes stand nowhere in the configuration space (`maskVirtualBars`). */
 const singleRootIo: Rule = (_config, at, { writable, clearedByOne }) => {
   setWord(writable, at + 0x08, 0x1f)
   setWord(clearedByOne, at + 0x0a, 0x1)

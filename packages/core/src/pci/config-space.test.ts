@@ -113,3 +113,20 @@ describe('reset', () => {
 test('the topology reads all ones where nobody stands', () => {
   expect(testBus().pci.readConfig(0, 0x18, 0, 2)).toBe(0xffff)
 })
+
+test('a reset leaves alone what the model keeps', () => {
+  const plain = model()
+  const kept = new Uint8Array(256)
+  kept[0x50] = 0x0f
+  const writable = new Uint8Array(256).fill(0xff, 0x50, 0x52)
+  const config = new ConfigSpace({ ...plain, writable, keptOverReset: kept })
+  config.write(0x50, 2, 0xabcd)
+  config.reset(false)
+  expect(config.read(0x50, 2)).toBe(0x000d)
+})
+test('a virtual function has no BARs of its own, and Bus Master alone in COMMAND', () => {
+  const config = new ConfigSpace(model({ port: 0, bars: [{ index: 0, size: 0x1000 }] }), true)
+  config.write(0x04, 2, 0xffff)
+  config.write(0x10, 4, 0xffff_ffff)
+  expect([config.read(0x04, 2), config.read(0x10, 4)]).toEqual([4, 0])
+})

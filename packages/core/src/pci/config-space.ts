@@ -2,8 +2,8 @@
 import { type CapabilityLink, capabilities, extendedCapabilities, setWord, word } from './capability-chain.ts'
 import type { Bar, FunctionModel } from './function.ts'
 import { msiLayout } from './capability-masks.ts'
-import { BRIDGE, CAP, EXPRESS, EXT_CAP, HEADER, MSI, MSIX, PM } from './header.ts'
-import { barOffset, isBridge, maskBars, writeMasks } from './write-masks.ts'
+import { BRIDGE, CAP, EXPRESS, EXT_CAP, HEADER, MSI, MSIX, PM, SRIOV } from './header.ts'
+import { barOffset, isBridge, maskBars, maskVirtualBars, maskVirtualHeader, writeMasks } from './write-masks.ts'
 
 /** Width of a configuration cycle, in bytes. */
 export type ConfigSize = 1 | 2 | 4
@@ -20,18 +20,30 @@ export class ConfigSpace {
   readonly #capabilities: readonly CapabilityLink[]
   readonly #extended: readonly CapabilityLink[]
   readonly #afterReset: Uint8Array
+  readonly #kept: Uint8Array | undefined
 
-  /** @param model its `config` is copied; type bits of its BARs are filled in */
-  constructor(model: FunctionModel) {
+  /**
+   * @param model its `config` is copied; type bits of its BARs are filled in
+   * @param virtual a virtual function: its BARs stand in the physical one, and read zero here
+   */
+  constructor(model: FunctionModel, virtual = false) {
     this.bytes = model.config.slice()
-    fillBarTypes(this.bytes, model.bars)
-    const usual = writeMasks(this.bytes, model.bars)
+    const bars = virtual ? [] : model.bars
+    fillBarTypes(this.bytes, bars)
+    const usual = writeMasks(this.bytes, bars)
+    if (virtual) maskVirtualHeader(usual.writable)
     this.#writable = model.writable?.slice() ?? usual.writable
-    if (model.writable) maskBars(this.#writable, model.bars, isBridge(this.bytes))
+    if (model.writable) maskBars(this.#writable, bars, isBridge(this.bytes))
     this.#clearedByOne = model.clearedByOne ?? usual.clearedByOne
     this.#capabilities = capabilities(this.bytes)
     this.#extended = extendedCapabilities(this.bytes)
+    const sriov = this.extendedCapability(EXT_CAP.SRIOV)
+    const virtualBars = sriov ? (model.virtualFunctions?.bars ?? []) : []
+    maskVirtualBars(this.#writable, sriov + SRIOV.BAR0, virtualBars)
+    for (const { index, wide, prefetchable } of virtualBars)
+      fillType(this.bytes, sriov + SRIOV.BAR0 + 4 * index, ~0xf, (wide ? 0x4 : 0) | (prefetchable ? 0x8 : 0))
     this.#afterReset = this.#resetValues(this.bytes)
+    this.#kept = model.keptOverReset?.slice()
   }
 
   /** @returns 1, 2 or 4 bytes, unsigned; all ones beyond the end */
@@ -86,7 +98,11 @@ export class ConfigSpace {
     const at = keepLink ? this.capability(CAP.EXPRESS) : 0
     const control = at ? word(this.bytes, at + EXPRESS.DEVCTL) & EXPRESS.DEVCTL_PAYLOAD : 0
     const link = at ? word(this.bytes, at + EXPRESS.LNKCTL) : 0
+    const before = this.#kept && this.bytes.slice()
     this.bytes.set(this.#afterReset)
+    this.#kept?.forEach((bits, i) => {
+      if (bits !== 0 && before) this.bytes[i] = ((this.bytes[i] as number) & ~bits) | ((before[i] as number) & bits)
+    })
     if (!at) return
     setWord(this.bytes, at + EXPRESS.DEVCTL, word(this.bytes, at + EXPRESS.DEVCTL) | control)
     setWord(this.bytes, at + EXPRESS.LNKCTL, link)
@@ -128,6 +144,8 @@ export class ConfigSpace {
     for (const { offset, id } of this.#extended) {
       const [first, end] = RESET_RANGES.get(id) ?? [0, 0]
       clear(offset + first, offset + end)
+      // 4 KiB, "9.3.3.13 System Page Size".
+      if (id === EXT_CAP.SRIOV) bytes[offset + SRIOV.SYSTEM_PAGES] = 1
     }
   }
   #clearStatus(bytes: Uint8Array, at: number): void {
@@ -141,7 +159,7 @@ const RESET_RANGES: ReadonlyMap<number, readonly [number, number]> = new Map<num
   [EXT_CAP.ATS, [4, 8]],
   [EXT_CAP.PRI, [4, 6]],
   [EXT_CAP.PASID, [4, 8]],
-  [EXT_CAP.SRIOV, [8, 0x14]],
+  [EXT_CAP.SRIOV, [SRIOV.CONTROL, SRIOV.BAR0 + 24]],
 ])
 
 function checkCycle(offset: number, size: ConfigSize): void {
@@ -155,8 +173,11 @@ function fillBarTypes(bytes: Uint8Array, bars: readonly Bar[]): void {
     if (space === 'rom') continue
     const at = barOffset(index, isBridge(bytes))
     const type = space === 'io' ? 0x1 : (wide ? 0x4 : 0) | (prefetchable ? 0x8 : 0)
-    bytes[at] = ((bytes[at] as number) & (space === 'io' ? ~0x3 : ~0xf)) | type
+    fillType(bytes, at, space === 'io' ? ~0x3 : ~0xf, type)
   }
+}
+function fillType(bytes: Uint8Array, at: number, keep: number, type: number): void {
+  bytes[at] = ((bytes[at] as number) & keep) | type
 }
 
 /** Address in a BAR's registers. */

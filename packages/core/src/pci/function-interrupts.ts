@@ -15,6 +15,8 @@ import { MsixTable } from './msix-table.ts'
 export interface InterruptWiring {
   readonly config: ConfigSpace
   readonly dma: DmaPort
+  /** Where the platform wants messages; absent: the x86 window. */
+  readonly messageAddress?: () => bigint
   /** Drives the function's line; absent where nobody looks at lines. */
   readonly setLine?: (asserted: boolean) => void
 }
@@ -25,6 +27,7 @@ export class RegisterInterrupts implements FunctionInterrupts {
   readonly table: MsixTable | undefined
   readonly #config: ConfigSpace
   readonly #dma: DmaPort
+  readonly #messageAddress: (() => bigint) | undefined
   readonly #setLine: ((asserted: boolean) => void) | undefined
   readonly #msi: number
   readonly #msix: number
@@ -32,14 +35,19 @@ export class RegisterInterrupts implements FunctionInterrupts {
   #line = false
   #muted = false
 
-  constructor({ config, dma, setLine }: InterruptWiring) {
+  constructor({ config, dma, messageAddress, setLine }: InterruptWiring) {
     this.#config = config
+    this.#messageAddress = messageAddress
     this.#dma = dma
     this.#setLine = setLine
     this.#msi = config.capability(CAP.MSI)
     this.#msix = config.capability(CAP.MSIX)
     if (!this.#msix) return
     this.table = new MsixTable((word(config.bytes, this.#msix + MSIX.FLAGS) & MSIX.SIZE) + 1, () => this.update())
+  }
+
+  get messageAddress(): bigint {
+    return this.#messageAddress?.() ?? 0xfee0_0000n
   }
 
   raise(n: number): boolean {

@@ -3,6 +3,7 @@ import { type Token, tokens } from '../plugin/token.ts'
 import type { Bdf } from '../address.ts'
 import type { DmaPort } from '../dma/port.ts'
 import type { AccessSize, MmioWindow } from '../memory/backing.ts'
+import type { Sriov } from './sriov.ts'
 
 /** A base address register. */
 export interface Bar {
@@ -15,6 +16,14 @@ export interface Bar {
   readonly prefetchable: boolean
   /** What answers; absent: reads give zero, writes are lost. */
   readonly window?: MmioWindow
+}
+
+/** Addresses that displays have had since before there was PCI. They answer whatever COMMAND says. */
+export interface LegacyVga {
+  /** Host addresses a0000 to bffff; offsets count from a0000. */
+  readonly memory: MmioWindow
+  /** Ports 3b0 to 3df; offsets are port numbers. */
+  readonly ports: MmioWindow
 }
 
 /**
@@ -31,9 +40,15 @@ export interface FunctionModel {
    * capabilities has (`writeMasks`). Address bits of BARs always follow from their sizes.
    */
   readonly writable?: Uint8Array
+  /** For each byte of `config`, the bits that a reset leaves as they are; absent: none. */
+  readonly keptOverReset?: Uint8Array
   /** For each byte, the bits cleared by writing 1; absent: the usual ones. */
   readonly clearedByOne?: Uint8Array
   readonly bars: readonly Bar[]
+  /** Legacy VGA: what a display answers beside its BARs. */
+  readonly vga?: LegacyVga
+  /** Its virtual functions; only with an SR-IOV capability. */
+  readonly virtualFunctions?: VirtualFunctions
   /** Called once when the function joins a bus: it keeps the function to reach its DMA port and interrupts. */
   attached?(fn: PciFunction): void
   /** After software wrote [offset, offset + size) of the configuration space. */
@@ -42,6 +57,27 @@ export interface FunctionModel {
   reset?(): void
   /** It was taken out: stop. */
   removed?(): void
+}
+
+/**
+ * The virtual functions of a physical one. How many there can be, where they stand and their device id are fields of the
+ * physical function's SR-IOV capability. PCI Express Base Specification r6.0 "9. Single Root IOV".
+ */
+export interface VirtualFunctions {
+  /** BARs of each: their sizes. All BARs n of one physical function follow one another from its VF BAR n. */
+  readonly bars: readonly Omit<Bar, 'window'>[]
+  /**
+   * Makes the model of one: vendor and device id read ones, BARs and the interrupt pin zero, and COMMAND has no enable but
+   * Bus Master ("9.3.4 PF/VF Configuration Space Header").
+   */
+  make(index: number): FunctionModel
+}
+
+/** What makes a function a virtual one. */
+export interface VirtualPlace {
+  readonly physfn: PciFunction
+  /** 0 to TotalVFs - 1. */
+  readonly index: number
 }
 
 /**
@@ -60,6 +96,12 @@ export interface PciFunction {
   readonly name: string
   /** Whether it is a bridge, and which buses lie behind it. */
   readonly bridge?: BridgeInfo
+  /** It is a virtual function of this one; undefined: it is not. */
+  readonly virtfn?: VirtualPlace
+  /** Firmware left a copy of its ROM in memory, and the kernel reads that one (IORESOURCE_ROM_SHADOW); absent: it did not. */
+  readonly romShadow?: { readonly first: number; readonly bytes: number }
+  /** How the kernel switches its virtual functions on; absent: it has none. */
+  readonly sriov?: Sriov
   /** Its way onto the bus. Follows COMMAND.BusMaster. */
   readonly dma: DmaPort
   /** The id its requests carry when they reach a unit: its own, or that of a bridge above. */
@@ -75,18 +117,24 @@ export interface PciFunction {
   readonly bars: readonly Bar[]
   /** Where a BAR answers now; undefined while decoding is off or no address was given. */
   barAddress(index: number): number | undefined
-  /** The address that stands in a BAR's registers, whether or not it is decoded; 0: none. @throws RangeError without such a BAR */
+  /** The address that a BAR was given, whether or not it is decoded; 0: none. That of a virtual function follows from the physical one. @throws RangeError without such a BAR */
   barRegister(index: number): number
   /** Reads an I/O BAR; all ones while COMMAND.IO is off. @param offset bytes into the BAR, a multiple of `size` */
   ioLoad(index: number, offset: number, size: AccessSize): bigint
   /** Writes an I/O BAR; lost while COMMAND.IO is off. */
   ioStore(index: number, offset: number, size: AccessSize, value: bigint): void
+  /** Reads a legacy VGA port; all ones from a function that is no such display. @param port 3b0 to 3df */
+  portLoad(port: number, size: AccessSize): bigint
+  /** Writes a legacy VGA port. */
+  portStore(port: number, size: AccessSize, value: bigint): void
   /** Offset of a capability in the first 256 bytes; 0: absent. @param id e.g. 0x05 MSI, 0x10 PCI Express */
   capability(id: number): number
   /** Offset of an extended capability; 0: absent. @param id e.g. 0x000d ACS */
   extendedCapability(id: number): number
   /** Interrupts it can raise. */
   readonly interrupts: FunctionInterrupts
+  /** Its endpoint stops memory and I/O accesses (POWER): loads give all ones, stores are lost; or lets them pass again. */
+  isolate(on: boolean): void
   /** Registers and model go back to their start. @param how default: function level reset */
   reset(how?: ResetKind): void
   /** D0 to D3hot, from the power management capability; anything but D0 stops decoding, DMA and interrupts. */
@@ -113,6 +161,8 @@ export interface BridgeInfo {
 
 /** How a function signals: it honours the capability's enable and mask bits and BusMaster. */
 export interface FunctionInterrupts {
+  /** Where the platform wants this function's messages. */
+  readonly messageAddress: bigint
   /**
    * Raises MSI or MSI-X vector `n`, from 0 on, whichever is enabled; a masked one is kept pending.
    * @returns false when neither is enabled

@@ -33,6 +33,8 @@ export type GroupReason =
       readonly verdict: AcsVerdict
       readonly joined: boolean
     }
+  /** The IOMMU driver sorts functions itself: an endpoint of a POWER host bridge. */
+  | { readonly kind: 'endpoint'; readonly about: PciFunction; readonly name: string; readonly joined: boolean }
   /** Its slot has several functions, and its ACS keeps it apart from them. */
   | {
       readonly kind: 'isolatedFunction'
@@ -164,6 +166,8 @@ const TEXTS: Texts = {
     `peers behind ${about.name} are not kept apart: ${verdictText(path.at, path.verdict)}${joins(about, joined)}`,
   isolatedPath: ({ about }) =>
     `${about.name} and all above it send everything upstream (ACS ${acsNames(REQUIRED_ACS)} as far as they have them)`,
+  endpoint: ({ name, joined }) =>
+    `its host bridge counts it to endpoint ${name}${joined ? ', whose group it joins' : ''}`,
   rootBus: ({ about }) => `${about.name} stands on a root bus`,
   quirkAlias: ({ of, about, joined }) =>
     `${of.name} shares a requester id with ${about.name} (quirk)${joins(about, joined)}`,

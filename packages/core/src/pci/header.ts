@@ -72,6 +72,29 @@ export const EXT_CAP = {
   PTM: 0x1f,
 } as const
 
+/** SR-IOV extended capability: offsets and bits. */
+export const SRIOV = {
+  CAPABILITIES: 0x04,
+  CONTROL: 0x08,
+  INITIAL_VFS: 0x0c,
+  TOTAL_VFS: 0x0e,
+  NUM_VFS: 0x10,
+  LINK: 0x12,
+  FIRST_OFFSET: 0x14,
+  STRIDE: 0x16,
+  VF_DEVICE: 0x1a,
+  SUPPORTED_PAGES: 0x1c,
+  SYSTEM_PAGES: 0x20,
+  BAR0: 0x24,
+  BYTES: 0x40,
+  /** Bits of Control: VF Enable, VF Memory Space Enable, ARI Capable Hierarchy. */
+  VFE: 0x01,
+  MSE: 0x08,
+  ARI: 0x10,
+  /** Capabilities: VF Migration Capable. */
+  VFM: 0x01,
+} as const
+
 /** Power management capability: offsets and bits. */
 export const PM = {
   CAPABILITIES: 2,
@@ -138,6 +161,8 @@ export const EXPRESS = {
   RTCTL: 0x1c,
   RTSTA: 0x20,
   DEVCTL2: 0x28,
+  /** ARI Forwarding Enable. */
+  DEVCTL2_ARI: 0x20,
   LNKCTL2: 0x30,
 } as const
 
@@ -155,7 +180,7 @@ export const PORT = {
 } as const
 
 /** Advanced Features capability (conventional function level reset). */
-export const AF = { CAPABILITIES: 3, CONTROL: 4, FLR: 0x1, CAP_FLR: 0x2 } as const
+export const AF = { CAPABILITIES: 3, CONTROL: 4, FLR: 0x1, CAP_PENDING: 0x1, CAP_FLR: 0x2 } as const
 
 /** ACS extended capability: offsets and bits, by the specification's mnemonics. */
 export const ACS = {

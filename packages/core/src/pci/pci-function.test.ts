@@ -46,6 +46,17 @@ describe('BAR decoding', () => {
     fn.writeConfig(COMMAND, 2, 1)
     expect([fn.ioLoad(1, 0, 2), fn.barAddress(1)]).toEqual([5n, 0xc000])
   })
+  test('a display answers legacy VGA addresses while it is there, COMMAND or not', () => {
+    const { put, memory, pci } = testBus()
+    const fn = put(0, 1, 0, { vga: { memory: answer(7n), ports: answer(9n) } })
+    expect([fn.portLoad(0x3cc, 1), put(0, 2, 0).portLoad(0x3cc, 2)]).toEqual([9n, 0xffffn])
+    const into = new Uint8Array(1)
+    memory.read(0xa_0000, into)
+    expect(into[0]).toBe(7)
+    pci.remove(fn)
+    memory.read(0xa_0000, into)
+    expect([fn.portLoad(0x3cc, 1), into[0]]).toEqual([0xffn, 0])
+  })
   test('a function behind a bridge decodes only what the bridge passes on', () => {
     const { put } = testBus()
     const bridge = put(0, 1, 0, { port: 4, bridge: [1, 1] })

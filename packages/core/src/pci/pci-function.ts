@@ -1,7 +1,7 @@
 /** A device model placed on a bus: its registers decide where it answers, whether it masters the bus and how it signals. */
 import type { Bdf } from '../address.ts'
 import { formatBdf } from '../address.ts'
-import type { DmaFabric } from '../dma/fabric.ts'
+import { type DmaFabric, MSI_WINDOW } from '../dma/fabric.ts'
 import type { Interrupts } from '../dma/interrupt.ts'
 import type { DmaPort } from '../dma/port.ts'
 import type { AccessSize } from '../memory/backing.ts'
@@ -11,10 +11,12 @@ import { BarDecoder } from './bar-decoder.ts'
 import { bridgeInfo, forwardsMemory } from './bridge.ts'
 import { word } from './capability-chain.ts'
 import { allOnes, barValue, ConfigSpace, type ConfigSize } from './config-space.ts'
-import type { Bar, BridgeInfo, FunctionModel, PciFunction, ResetKind } from './function.ts'
+import type { Bar, BridgeInfo, FunctionModel, PciFunction, ResetKind, VirtualPlace } from './function.ts'
 import { RegisterInterrupts } from './function-interrupts.ts'
-import { AF, BRIDGE, BRIDGE_CONTROL, CAP, COMMAND, EXPRESS, HEADER, PM, PORT } from './header.ts'
+import { AF, BRIDGE, BRIDGE_CONTROL, CAP, COMMAND, EXPRESS, EXT_CAP, HEADER, PM, PORT } from './header.ts'
 import type { PciQuirk } from './function.ts'
+import type { Sriov } from './sriov.ts'
+import { VirtualPort } from './virtual-port.ts'
 
 /** Where a function stands and what it is connected to. */
 export interface Placement {
@@ -28,7 +30,12 @@ export interface Placement {
   readonly trace: Trace
   readonly interrupts?: Interrupts | undefined
   readonly quirks: readonly PciQuirk[]
+  /** A virtual function: whose, and which. */
+  readonly virtfn?: { readonly physfn: PlacedFunction; readonly index: number } | undefined
 }
+
+/** Legacy VGA memory. */
+const VGA_MEMORY = { first: 0xa_0000, bytes: 0x2_0000 } as const
 
 /** The implementation of `PciFunction`; made by `PciTopology.place`. */
 export class PlacedFunction implements PciFunction {
@@ -38,6 +45,11 @@ export class PlacedFunction implements PciFunction {
   readonly parent: PlacedFunction | undefined
   readonly name: string
   readonly bridge?: BridgeInfo
+  readonly virtfn?: VirtualPlace
+  /** Registers that its virtual functions follow; absent: it has no SR-IOV capability. */
+  readonly virtualPort?: VirtualPort
+  sriov?: Sriov
+  romShadow?: { readonly first: number; readonly bytes: number }
   readonly dma: DmaPort
   readonly requester: Bdf
   readonly bars: readonly Bar[]
@@ -45,10 +57,14 @@ export class PlacedFunction implements PciFunction {
   readonly quirks: readonly PciQuirk[]
   /** Functions on the buses directly behind this bridge. */
   readonly children: PlacedFunction[] = []
+  /** Virtual functions of this one, as far as the kernel added them. */
+  readonly virtfns: PlacedFunction[] = []
   readonly #space: ConfigSpace
   readonly #decoder: BarDecoder
   readonly #bus: DmaFabric
   readonly #trace: Trace
+  readonly #physfn: PlacedFunction | undefined
+  readonly #forgetVga: (() => void) | undefined
   #present = true
 
   constructor(model: FunctionModel, at: Placement) {
@@ -62,16 +78,28 @@ export class PlacedFunction implements PciFunction {
     this.bars = model.bars
     this.#bus = at.bus
     this.#trace = at.trace
-    this.#space = new ConfigSpace(model)
+    this.#space = new ConfigSpace(model, at.virtfn !== undefined)
     const bridge = bridgeInfo(this.#space.bytes)
     if (bridge) this.bridge = bridge
+    this.#physfn = at.virtfn?.physfn
+    if (at.virtfn) this.virtfn = at.virtfn
+    const sriov = this.extendedCapability(EXT_CAP.SRIOV)
+    if (sriov) this.virtualPort = new VirtualPort(this.config, sriov, model.virtualFunctions?.bars ?? [])
+    const { vga } = model
+    this.#forgetVga = vga && at.memory.addMmio(VGA_MEMORY.first, VGA_MEMORY.bytes, vga.memory, `${this.name} VGA`)
     this.dma = at.bus.port(at.segment, at.requester)
-    this.interrupts = new RegisterInterrupts({ config: this.#space, dma: this.dma, ...this.#lineTo(at.interrupts) })
+    this.interrupts = new RegisterInterrupts({
+      config: this.#space,
+      dma: this.dma,
+      messageAddress: () => at.bus.unitOf(at.segment, at.requester)?.msi?.address ?? BigInt(MSI_WINDOW.first),
+      ...this.#lineTo(at.interrupts),
+    })
     this.#decoder = new BarDecoder({
       memory: at.memory,
       bytes: this.#space.bytes,
       bars: model.bars,
       name: this.name,
+      given: (bar) => this.#given(bar),
       window: (bar) => this.interrupts.overlay(bar.index, bar.window),
       reaches: (first, last) => this.#decodes && (this.parent?.passesDown(first, last) ?? true),
     })
@@ -108,11 +136,13 @@ export class PlacedFunction implements PciFunction {
     if (!this.#reachable) return
     const state = this.powerState
     const inReset = this.#holdsReset
+    const hadVirtual = this.virtualPort?.enabled
     this.#space.write(offset, size, value)
     this.#refusePowerState(state)
     if (this.#takeFlr()) this.reset('flr')
     else if (state === 3 && this.powerState === 0 && !this.#softResetless) this.reset('pm')
     else this.update()
+    if (hadVirtual && !this.virtualPort?.enabled) this.#resetVirtual('flr')
     if (!inReset && this.#holdsReset) this.resetBehind('bus')
     this.model.configWritten?.(offset, size)
   }
@@ -125,21 +155,32 @@ export class PlacedFunction implements PciFunction {
     const bar = this.#bar(index)
     if (!bar) return undefined
     if (bar.space !== 'io') return this.#decoder.address(bar)
-    return this.#ioDecoded(bar) ? barValue(this.config, bar) : undefined
+    return this.#ioDecoded(bar) ? this.#given(bar) : undefined
   }
   barRegister(index: number): number {
     const bar = this.#bar(index)
     if (!bar) throw new RangeError(`${this.name} has no BAR ${index}`)
-    return barValue(this.config, bar)
+    return this.#given(bar)
+  }
+  isolate(on: boolean): void {
+    this.#decoder.isolate(on)
   }
   ioLoad(index: number, offset: number, size: AccessSize): bigint {
     const bar = this.#bar(index)
-    if (bar?.space !== 'io' || !this.#ioDecoded(bar)) return (1n << BigInt(8 * size)) - 1n
+    if (bar?.space !== 'io' || !this.#ioDecoded(bar) || this.#decoder.isolated) return (1n << BigInt(8 * size)) - 1n
     return bar.window?.load(offset, size) ?? 0n
   }
   ioStore(index: number, offset: number, size: AccessSize, value: bigint): void {
     const bar = this.#bar(index)
-    if (bar?.space === 'io' && this.#ioDecoded(bar)) bar.window?.store(offset, size, value)
+    if (bar?.space === 'io' && this.#ioDecoded(bar) && !this.#decoder.isolated) bar.window?.store(offset, size, value)
+  }
+
+  portLoad(port: number, size: AccessSize): bigint {
+    const answers = this.#present && !this.#decoder.isolated
+    return (answers ? this.model.vga?.ports.load(port, size) : undefined) ?? (1n << BigInt(8 * size)) - 1n
+  }
+  portStore(port: number, size: AccessSize, value: bigint): void {
+    if (this.#present && !this.#decoder.isolated) this.model.vga?.ports.store(port, size, value)
   }
 
   reset(how: ResetKind = 'flr'): void {
@@ -149,6 +190,8 @@ export class PlacedFunction implements PciFunction {
     this.interrupts.reset()
     this.model.reset?.()
     this.update()
+    // A reset of the bus reaches them as it reaches this one.
+    if (how === 'flr' || how === 'pm') this.#resetVirtual(how)
   }
   /** Resets everything behind this bridge. */
   resetBehind(how: ResetKind): void {
@@ -166,6 +209,7 @@ export class PlacedFunction implements PciFunction {
     this.interrupts.mute(!awake)
     this.#decoder.update()
     for (const child of this.children) child.update()
+    for (const virtfn of this.virtfns) virtfn.update()
   }
   /** Whether this bridge and those above it pass an access to [first, last] on. Forwarding upstream is not gated: QEMU's bridges do not either. */
   passesDown(first: number, last: number): boolean {
@@ -186,6 +230,7 @@ export class PlacedFunction implements PciFunction {
     this.interrupts.setIntx(false)
     this.#present = false
     this.#decoder.removeAll()
+    this.#forgetVga?.()
     this.#bus.drop(this.dma)
     this.model.removed?.()
   }
@@ -194,16 +239,31 @@ export class PlacedFunction implements PciFunction {
     return this.bars.find((bar) => bar.index === index)
   }
   get #decodes(): boolean {
-    return this.#present && this.powerState === 0 && (word(this.config, HEADER.COMMAND) & COMMAND.MEMORY) !== 0
+    if (!this.#present || this.powerState !== 0) return false
+    if (this.virtfn) return this.#exists && this.#physfn?.virtualPort?.decodes === true
+    return (word(this.config, HEADER.COMMAND) & COMMAND.MEMORY) !== 0
+  }
+  /** A virtual function answers while its physical one is awake and has it enabled. */
+  get #exists(): boolean {
+    if (!this.virtfn) return true
+    const physfn = this.#physfn as PlacedFunction
+    return physfn.#reachable && physfn.powerState === 0 && this.virtfn.index < (physfn.virtualPort?.count ?? 0)
+  }
+  #given(bar: Bar): number {
+    if (!this.virtfn) return barValue(this.config, bar)
+    return this.#physfn?.virtualPort?.address(bar, this.virtfn.index) ?? 0
+  }
+  #resetVirtual(how: ResetKind): void {
+    for (const virtfn of this.virtfns) virtfn.reset(how)
   }
   #ioDecoded(bar: Bar): boolean {
     const on = this.#present && this.powerState === 0 && (word(this.config, HEADER.COMMAND) & COMMAND.IO) !== 0
-    return on && barValue(this.config, bar) !== 0
+    return on && this.#given(bar) !== 0
   }
   /** Configuration cycles arrive: it is there, and no bridge above holds its secondary bus in reset. */
   get #reachable(): boolean {
     for (let above = this.parent; above; above = above.parent) if (above.#holdsReset) return false
-    return this.#present
+    return this.#present && this.#exists
   }
   get #holdsReset(): boolean {
     return this.bridge !== undefined && (word(this.config, BRIDGE.CONTROL) & BRIDGE_CONTROL.BUS_RESET) !== 0

@@ -64,4 +64,14 @@ describe('a function in sysfs', () => {
     sysfs.write(`${AT}/remove`, '1\n')
     expect([fn.present, sysfs.exists(AT)]).toEqual([false, false])
   })
+  test('takes writes to its configuration space at their place, as far as it reaches', () => {
+    const { put, sysfs } = bench()
+    const fn = put(0, 1, 0)
+    const config = sysfs.attribute(`${AT}/config`, 'test')
+    expect(config.storeAt?.(4, Uint8Array.of(4, 0, 0xff))).toBe(3)
+    expect(config.storeAt?.(0x3b, Uint8Array.of(1, 0x2a))).toBe(2)
+    expect([fn.readConfig(4, 2), fn.readConfig(0x3c, 1), config.storeAt?.(254, new Uint8Array(8))]).toEqual([
+      4, 0x2a, 2,
+    ])
+  })
 })

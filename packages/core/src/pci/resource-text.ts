@@ -3,6 +3,8 @@ import type { Bar, PciFunction } from './function.ts'
 
 /** include/linux/ioport.h. */
 const FLAG = {
+  SHADOW: 0x2,
+  FIXED: 0x10,
   IO: 0x100,
   MEM: 0x200,
   PREFETCH: 0x2000,
@@ -15,6 +17,8 @@ const FLAG = {
 /** BARs, ROM and the six of SR-IOV; a bridge adds four windows. */
 const FIXED = 13
 const WITH_WINDOWS = 17
+const ROM = 6
+const FIRST_VIRTUAL = 7
 
 interface Resource {
   readonly first: number
@@ -34,6 +38,11 @@ const wide = (value: number): string => `0x${value.toString(16).padStart(16, '0'
 
 function resource(fn: PciFunction, index: number): Resource {
   if (index >= FIXED) return window(fn, index - FIXED)
+  if (index >= FIRST_VIRTUAL) return virtual(fn, index - FIRST_VIRTUAL)
+  if (index === ROM && fn.romShadow) {
+    const { first, bytes } = fn.romShadow
+    return { first, last: first + bytes - 1, flags: FLAG.MEM | FLAG.SHADOW | FLAG.FIXED }
+  }
   const bar = fn.bars.find((b) => b.index === index)
   if (!bar) return NOTHING
   const address = fn.barRegister(index)
@@ -43,8 +52,19 @@ function resource(fn: PciFunction, index: number): Resource {
   return { first: address, last: address + bar.size - 1, flags }
 }
 
+/** The BARs n of all virtual functions together: drivers/pci/iov.c sriov_init. */
+function virtual({ sriov }: PciFunction, index: number): Resource {
+  const bar = sriov?.bars.find((b) => b.index === index)
+  if (!sriov || !bar) return NOTHING
+  const address = sriov.base(bar)
+  const bytes = bar.size * sriov.totalVfs
+  const flags = barFlags(bar)
+  if (address === 0) return { first: 0, last: bytes - 1, flags: flags | FLAG.UNSET }
+  return { first: address, last: address + bytes - 1, flags }
+}
+
 /** drivers/pci/probe.c decode_bar: the register's own low bits, and what they mean. */
-function barFlags({ space, wide: is64, prefetchable }: Bar): number {
+function barFlags({ space, wide: is64, prefetchable }: Omit<Bar, 'window'>): number {
   if (space === 'io') return FLAG.SIZEALIGN | FLAG.IO | 0x1
   if (space === 'rom') return FLAG.SIZEALIGN | FLAG.READONLY | FLAG.PREFETCH | FLAG.MEM
   const type = (is64 ? FLAG.MEM_64 | 0x4 : 0) | (prefetchable ? FLAG.PREFETCH | 0x8 : 0)

@@ -7,13 +7,15 @@ import { CompositionError } from '../plugin/plugin.ts'
 import { type Token, token } from '../plugin/token.ts'
 import type { Trace } from '../trace.ts'
 import { requesterBehind } from './aliases.ts'
-import { bridgeInfo } from './bridge.ts'
-import { findCapability } from './capability-chain.ts'
+import { bridgeInfo, forwardsAri } from './bridge.ts'
+import { findCapability, word } from './capability-chain.ts'
 import { allOnes, barValue, type ConfigSize } from './config-space.ts'
 import type { Bar, FunctionModel, PciFunction } from './function.ts'
-import { CAP } from './header.ts'
+import { CAP, HEADER, SRIOV } from './header.ts'
 import { PlacedFunction } from './pci-function.ts'
+import { FunctionResets } from './resets.ts'
 import type { PciQuirk } from './function.ts'
+import { Sriov, type VirtualBus } from './sriov.ts'
 import { barOffset, isBridge } from './write-masks.ts'
 
 /** Where a model is to stand. */
@@ -36,6 +38,9 @@ export class PciTopology {
   readonly #roots = new Set<number>()
   readonly #at = new Map<number, PlacedFunction>()
   /** Replaced, never changed: listeners may come and go while one is called. */
+  /** How each function can be reset. */
+  readonly resets: FunctionResets = new FunctionResets((fn) => (fn as PlacedFunction).children)
+  #announced: readonly Listener[] = []
   #added: readonly Listener[] = []
   #removed: readonly Listener[] = []
   #functions: readonly PlacedFunction[] | undefined
@@ -61,12 +66,15 @@ export class PciTopology {
    * Puts a model on a bus. Bridges first: the bus it names must be a root bus or a bridge's secondary bus.
    * @throws CompositionError one line: the bdf, the value, the rule. Nothing has changed then
    */
-  place(model: FunctionModel, { segment = 0, bdf, parent }: PlaceOptions): PciFunction {
+  place(model: FunctionModel, options: PlaceOptions): PciFunction {
+    return this.#place(model, options)
+  }
+  #place(model: FunctionModel, { segment = 0, bdf, parent }: PlaceOptions, virtfn?: Virtual): PciFunction {
     const where = `${formatBdf(bdf, segment)} "${model.name}"`
     const standing = this.#at.get(key(segment, bdf))
     if (standing) throw new CompositionError(`${where}: "${standing.model.name}" stands there already`)
     checkModel(where, model)
-    const above = this.#bridgeTo(segment, bdf, where)
+    const above = virtfn ? virtfn.physfn.parent : this.#bridgeTo(segment, bdf, where)
     if (parent && parent !== above) {
       throw new CompositionError(
         `${where}: bus ${hex(busOf(bdf))} is not behind ${parent.name}; its secondary bus is ${hex(parent.bridge?.secondary ?? 0)}`,
@@ -83,6 +91,7 @@ export class PciTopology {
       trace: this.#trace,
       interrupts: this.#interrupts,
       quirks: this.#quirks,
+      virtfn,
     })
     this.#checkDecoding(fn, where)
     this.#join(fn)
@@ -93,12 +102,16 @@ export class PciTopology {
   remove(fn: PciFunction): void {
     const placed = this.#at.get(key(fn.segment, fn.bdf))
     if (!placed || placed !== fn) throw new Error(`${fn.name} is not on its bus`)
+    for (const virtfn of placed.virtfns.toReversed()) this.remove(virtfn)
     for (const child of placed.children.toReversed()) this.remove(child)
     placed.detach()
     this.#at.delete(key(fn.segment, fn.bdf))
     this.#functions = undefined
     const siblings = placed.parent?.children
     siblings?.splice(siblings.indexOf(placed), 1)
+    const physfn = placed.virtfn?.physfn as PlacedFunction | undefined
+    physfn?.virtfns.splice(physfn.virtfns.indexOf(placed), 1)
+    physfn?.sriov?.left(placed)
     for (const listener of this.#removed) listener(placed)
     this.#trace.emit('removed', { segment: fn.segment, bdf: fn.bdf })
   }
@@ -139,6 +152,24 @@ export class PciTopology {
     this.at(segment, bdf)?.writeConfig(offset, size, value)
   }
 
+  /**
+   * The machine boots: the first display that decodes legacy addresses is the boot display. Its ROM is where PC firmware copies
+   * it (arch/x86/pci/fixup.c pci_fixup_video, drivers/pci/vgaarb.c vga_is_boot_device).
+   */
+  findBootDisplay(): PciFunction | undefined {
+    const display = this.functions.find(({ config }) => isBootDisplay(config))
+    if (display) (display as PlacedFunction).romShadow = ROM_SHADOW
+    return display
+  }
+
+  /** Calls `listener` for each function placed from now on before anybody else looks at it (BUS_NOTIFY_ADD_DEVICE). @returns stops it */
+  onAnnounced(listener: Listener): () => void {
+    const own: Listener = (fn) => listener(fn)
+    this.#announced = [...this.#announced, own]
+    return () => {
+      this.#announced = this.#announced.filter((other) => other !== own)
+    }
+  }
   /** Calls `listener` for each function placed from now on. @returns stops it */
   onAdded(listener: Listener): () => void {
     const own: Listener = (fn) => listener(fn)
@@ -159,13 +190,40 @@ export class PciTopology {
   #join(fn: PlacedFunction): void {
     this.#at.set(key(fn.segment, fn.bdf), fn)
     this.#functions = undefined
+    this.resets.probe(fn)
     const siblings = fn.parent?.children
     siblings?.push(fn)
     siblings?.sort((a, b) => a.bdf - b.bdf)
     fn.model.attached?.(fn)
     fn.update()
     this.#trace.emit('added', { segment: fn.segment, bdf: fn.bdf })
+    this.#joinSriov(fn)
+    for (const listener of this.#announced) listener(fn)
     for (const listener of this.#added) listener(fn)
+  }
+
+  #joinSriov(fn: PlacedFunction): void {
+    if (fn.virtualPort && isUsable(fn.config, fn.virtualPort.at))
+      fn.sriov = new Sriov(fn, fn.virtualPort, this.#virtualBus)
+    const physfn = fn.virtfn?.physfn as PlacedFunction | undefined
+    physfn?.virtfns.push(fn)
+    physfn?.sriov?.joined(fn)
+  }
+  readonly #virtualBus: VirtualBus = {
+    addVirtual: (physfn, bdf, index) => {
+      const { model, segment } = physfn
+      if (!model.virtualFunctions) throw new Error(`${physfn.name} has no model of virtual functions`)
+      const virtfn = { physfn: physfn as PlacedFunction, index }
+      return this.#place(model.virtualFunctions.make(index), { segment, bdf }, virtfn)
+    },
+    drop: (virtfn) => this.remove(virtfn),
+    neighbour: ({ segment, bdf }, devfn) => this.at(segment, (bdf & ~0xff) | devfn),
+    lastBus: ({ parent }) => parent?.bridge?.subordinate ?? 255,
+    ariForwarded: ({ parent }) => parent !== undefined && forwardsAri(parent),
+    hasEarlierPhysical: (fn) =>
+      [...this.#at.values()].some(
+        (other) => other !== fn && other.sriov && other.segment === fn.segment && busOf(other.bdf) === busOf(fn.bdf),
+      ),
   }
 
   #bridgeTo(segment: number, bdf: Bdf, where: string): PlacedFunction | undefined {
@@ -219,7 +277,26 @@ export class PciTopology {
 /** The PCI buses of this host. */
 export const Pci: Token<PciTopology> = token('Pci')
 
+/** Base class 03, subclass 00. */
+const DISPLAY_VGA = 0x0300
+const isBootDisplay = (config: Uint8Array): boolean =>
+  word(config, HEADER.CLASS + 1) === DISPLAY_VGA && (word(config, HEADER.COMMAND) & 3) !== 0
+const ROM_SHADOW = { first: 0xc_0000, bytes: 0x2_0000 } as const
+
 const key = (segment: number, bdf: Bdf): number => segment * 0x1_0000 + bdf
+/** There can be virtual functions, and they have places and a page size (sriov_init, compute_max_vf_buses). */
+function isUsable(config: Uint8Array, at: number): boolean {
+  const total = word(config, at + SRIOV.TOTAL_VFS)
+  const placed = word(config, at + SRIOV.FIRST_OFFSET) > 0 && (total < 2 || word(config, at + SRIOV.STRIDE) > 0)
+  return total > 0 && placed && word(config, at + SRIOV.SUPPORTED_PAGES) > 0
+}
+
+/** Whose virtual function it is, and which. */
+interface Virtual {
+  readonly physfn: PlacedFunction
+  readonly index: number
+}
+
 const busKey = (fn: PlacedFunction): number => key(fn.segment, busOf(fn.bdf) << 8)
 
 function checkModel(where: string, { config, bars }: FunctionModel): void {

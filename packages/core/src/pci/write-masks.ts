@@ -6,6 +6,7 @@ import { BRIDGE, CAP, COMMAND, HEADER, HEADER_TYPE, STATUS } from './header.ts'
 
 const COMMAND_BITS = COMMAND.IO | COMMAND.MEMORY | COMMAND.MASTER | COMMAND.PARITY | COMMAND.SERR | COMMAND.INTX_DISABLE
 const ROM_ADDRESS = 0xffff_f800
+const HEADER_BYTES = 0x40
 
 /**
  * The masks of ordinary hardware with this configuration space.
@@ -43,6 +44,20 @@ export function maskBars(writable: Uint8Array, bars: readonly Bar[], bridge: boo
     if (space === 'rom') setDword(writable, at, ((low & ROM_ADDRESS) | 1) >>> 0)
     else setDword(writable, at, (low & (space === 'io' ? ~0x3 : ~0xf)) >>> 0)
     if (wide) setDword(writable, at + 4, size <= 2 ** 32 ? 0xffff_ffff : (2 ** 32 - size / 2 ** 32) >>> 0)
+  }
+}
+
+/** Of a virtual function's header software writes Bus Master Enable alone: the rest is the physical function's, or zero. */
+export function maskVirtualHeader(writable: Uint8Array): void {
+  writable.fill(0, 0, HEADER_BYTES)
+  setWord(writable, HEADER.COMMAND, COMMAND.MASTER)
+}
+
+/** Sets the address bits of VF BARs in `writable`. @param at offset of VF BAR 0 */
+export function maskVirtualBars(writable: Uint8Array, at: number, bars: readonly Omit<Bar, 'window'>[]): void {
+  for (const { index, size, wide } of bars) {
+    setDword(writable, at + 4 * index, ((size >= 2 ** 32 ? 0 : -size) & ~0xf) >>> 0)
+    if (wide) setDword(writable, at + 4 * index + 4, size <= 2 ** 32 ? 0xffff_ffff : (2 ** 32 - size / 2 ** 32) >>> 0)
   }
 }
 

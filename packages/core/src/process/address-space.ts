@@ -8,7 +8,7 @@ import { PrivatePages, SharedPages } from './memory-pages.ts'
 import type { PageObject } from './page-object.ts'
 import { type PageRunList, pinPages } from './pins.ts'
 import { RecentPage } from './recent-page.ts'
-import { type Vma, VmaList, type VmaTarget } from './vma.ts'
+import { letGo, type MappedFile, type Vma, VmaList, type VmaTarget } from './vma.ts'
 
 /** First address that is the kernel's: TASK_SIZE of x86-64 with 4 levels, less a guard of 64 KiB for any page size. */
 export const USER_LIMIT: number = 2 ** 47 - 65536
@@ -37,6 +37,8 @@ export interface MmapOptions {
   readonly firstPage?: number
   /** Registers in place of pages: loads and stores are trapped. */
   readonly window?: TrappedWindow
+  /** The open file behind `object` or `window`: the mapping holds it. */
+  readonly file?: MappedFile
 }
 
 /** An address space. It outlives its process while a file holds it, but has no mappings then. */
@@ -80,9 +82,9 @@ export class AddressSpace {
     const bytes = Math.ceil(Number(options.bytes) / unit) * unit
     const first = this.#place(options, bytes, unit)
     this.#remove(first, first + bytes)
-    const { read = true, write = true, shared = false } = options
+    const { read = true, write = true, shared = false, file } = options
     const target = this.#targetOf(options, bytes, unit)
-    this.#vmas.add({ first, end: first + bytes, read, write, shared, dontFork: false, target })
+    this.#vmas.add({ first, end: first + bytes, read, write, shared, dontFork: false, target, ...(file && { file }) })
     // The mapping holds the object now; a shared one that was made for it has no open file.
     if (shared && !options.object && target.kind === 'pages') target.object.release()
     return BigInt(first)
@@ -239,13 +241,13 @@ export class AddressSpace {
   #remove(first: number, end: number): void {
     for (const part of this.#vmas.cut(first, end)) {
       this.#discard(part)
-      if (part.target.kind === 'pages') part.target.object.release()
+      letGo(part)
     }
   }
   #replace(first: number, end: number, change: (vma: Vma) => Vma): void {
     for (const part of this.#vmas.cut(first, end)) {
       this.#vmas.add(change(part))
-      if (part.target.kind === 'pages') part.target.object.release()
+      letGo(part)
     }
   }
   #discard({ target, first, end }: Vma): void {

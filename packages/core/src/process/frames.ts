@@ -6,6 +6,7 @@
  * backing, device memory) are counted and never freed.
  */
 import { hex, type Hpa } from '../address.ts'
+import { FailurePoints } from '../failure-points.ts'
 import type { Cpu } from '../memory/cpu.ts'
 import { CHUNK_BYTES } from '../memory/host-memory.ts'
 import type { PageAllocator } from '../memory/page-allocator.ts'
@@ -33,15 +34,34 @@ export class Frames {
   pinned = 0
   /** Counts what may change which page an object shows: one was made, shared or given up. */
   changes = 0
+  /** What a test makes fail on this host. */
+  readonly failures: FailurePoints
+  /** Bytes that processes hold: an audit counter. */
+  allocated = 0
   readonly #pages: PageAllocator
   readonly #perChunk: number
+  readonly #scattered: boolean
+  /** The single page that was handed out last. */
+  #lastAlone: Hpa = -1
   readonly #chunks = new Map<number, Counts>()
   #lastIndex = -1
   #last: Counts | undefined
 
-  /** @param pageBytes the kernel's page size, 4096 or 65536 */
-  constructor(pages: PageAllocator, cpu: Cpu, pageBytes: number) {
+  /**
+   * @param pageBytes the kernel's page size, 4096 or 65536
+   * @param scattered no single page follows in RAM the one handed out before it
+   * @param failures where a pin may fail
+   */
+  constructor(
+    pages: PageAllocator,
+    cpu: Cpu,
+    pageBytes: number,
+    scattered = false,
+    failures: FailurePoints = new FailurePoints(),
+  ) {
     this.#pages = pages
+    this.failures = failures
+    this.#scattered = scattered
     this.cpu = cpu
     this.pageBytes = pageBytes
     this.pageMask = pageBytes - 1
@@ -51,7 +71,9 @@ export class Frames {
   /** Takes `count` zeroed pages that lie together, with one reference for the block. @throws UapiError ENOMEM */
   alloc(count: number, what: string): Hpa {
     this.changes++
-    const hpa = this.#pages.alloc(count * this.pageBytes, what)
+    const hpa =
+      this.#scattered && count === 1 ? this.#allocAlone(what) : this.#pages.allocUser(count * this.pageBytes, what)
+    this.allocated += count * this.pageBytes
     for (let i = 0; i < count; i++) {
       const page = hpa + i * this.pageBytes
       this.#counts(page).back[this.#slot(page)] = i
@@ -87,6 +109,11 @@ export class Frames {
     const head = this.#head(hpa)
     return this.#counts(head).pins[this.#slot(head)] as number
   }
+  /** Bytes of the block that `hpa` lies in: a page, or a huge page. A page that did not come from the allocator is one page. */
+  blockBytes(hpa: Hpa): number {
+    const head = this.#head(hpa)
+    return Math.max(1, this.#counts(head).block[this.#slot(head)] as number) * this.pageBytes
+  }
   /** Whether several objects show the page: copy before writing. */
   isShared(hpa: Hpa): boolean {
     const head = this.#head(hpa)
@@ -105,6 +132,19 @@ export class Frames {
     return true
   }
 
+  #allocAlone(what: string): Hpa {
+    const pages = this.#pages
+    let hpa = pages.allocUser(this.pageBytes, what)
+    if (hpa === this.#lastAlone + this.pageBytes) {
+      const follower = hpa
+      try {
+        hpa = pages.allocUser(this.pageBytes, what)
+      } finally {
+        pages.free(follower, this.pageBytes)
+      }
+    }
+    return (this.#lastAlone = hpa)
+  }
   #add(hpa: Hpa, refs: number, pins: number): void {
     const head = this.#head(hpa)
     const counts = this.#counts(head)
@@ -121,6 +161,7 @@ export class Frames {
       const page = head + i * this.pageBytes
       this.#counts(page).back[this.#slot(page)] = 0
     }
+    this.allocated -= block * this.pageBytes
     this.#pages.free(head, block * this.pageBytes)
   }
   #head(hpa: Hpa): Hpa {

@@ -34,6 +34,11 @@ export class PageRunList implements PageRuns {
   clear(): void {
     this.count = 0
   }
+  /** The runs, in arrays of just that length. */
+  copy(): PageRuns {
+    const { count } = this
+    return { count, hpa: this.hpa.slice(0, count), bytes: this.bytes.slice(0, count) }
+  }
   /** Bytes of all runs. */
   get total(): number {
     let total = 0
@@ -51,6 +56,10 @@ export class PageRunList implements PageRuns {
 export function pinPages(frames: Frames, object: PageObject, first: number, count: number, into: PageRunList): number {
   if (!object.pinnable) throw new UapiError('EFAULT', 'pin', { object: object.name })
   for (let done = 0; done < count; done++) {
+    if (frames.failures.fails('pin', 'pin')) {
+      if (done > 0) return done
+      throw new UapiError('ENOMEM', 'pin', { object: object.name, injected: 'pin' })
+    }
     const hpa = faultForPin(object, first + done, done > 0)
     if (hpa === NO_PAGE) return done
     frames.pin(hpa)

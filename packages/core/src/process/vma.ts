@@ -13,6 +13,14 @@ export interface Vma {
   /** A child does not inherit it (MADV_DONTFORK). */
   readonly dontFork: boolean
   readonly target: VmaTarget
+  /** The open file it was made from (`vm_file`): it lives as long as any part of the mapping. Absent: anonymous memory. */
+  readonly file?: MappedFile
+}
+
+/** An open file description, as mappings hold it. */
+export interface MappedFile {
+  get(): unknown
+  put(): void
 }
 
 /** What a mapping shows. */
@@ -59,13 +67,13 @@ export class VmaList {
     }
     return at >= end
   }
-  /** Adds a mapping where nothing is mapped; its object is held. */
+  /** Adds a mapping where nothing is mapped; its object and its file are held. */
   add(vma: Vma): void {
     this.changes++
     this.#list.splice(this.#search(vma.first), 0, vma)
-    if (vma.target.kind === 'pages') vma.target.object.hold()
+    hold(vma)
   }
-  /** Takes [first, end) out, cutting mappings at its ends; objects of the parts are released by the caller with `letGo`. */
+  /** Takes [first, end) out, cutting mappings at its ends; objects and files of the parts are released by the caller with `letGo`. */
   cut(first: number, end: number): readonly Vma[] {
     this.#last = undefined
     this.changes++
@@ -79,9 +87,9 @@ export class VmaList {
       if (vma.end > end) kept.push(this.part(vma, end, vma.end))
     }
     this.#list.splice(this.#search(first), touched.length, ...kept)
-    // Each mapping held its object once; a mapping that became several pieces holds it once for each piece.
-    for (const piece of [...kept, ...parts]) if (piece.target.kind === 'pages') piece.target.object.hold()
-    for (const vma of touched) if (vma.target.kind === 'pages') vma.target.object.release()
+    // Each mapping held its object and file once; one that became several pieces holds them once for each piece.
+    for (const piece of [...kept, ...parts]) hold(piece)
+    for (const vma of touched) letGo(vma)
     return parts
   }
   /** The part [first, end) of a mapping. */
@@ -122,4 +130,15 @@ export class VmaList {
     }
     return lo
   }
+}
+
+function hold({ target, file }: Vma): void {
+  if (target.kind === 'pages') target.object.hold()
+  file?.get()
+}
+
+/** Lets a part that was cut out go. The last part of a file's mappings may close the file. */
+export function letGo({ target, file }: Vma): void {
+  if (target.kind === 'pages') target.object.release()
+  file?.put()
 }

@@ -6,6 +6,7 @@ import {
   type Claim,
   dmaAliases,
   type Domain,
+  type HwInfo,
   type IommuCaps,
   type IommuDevice,
   type IommuDriver,
@@ -55,7 +56,6 @@ export class VtdDevice implements IommuDevice {
   readonly blocked: Domain
   readonly identity?: Domain
   readonly paging: { alloc(options: PagingOptions): PagingDomain }
-  readonly hwInfo: { readonly type: number; read(): Uint8Array }
   readonly #parts: DeviceParts
   #attached: Domain
   #default: Domain | undefined
@@ -80,7 +80,6 @@ export class VtdDevice implements IommuDevice {
       pasidBits: 0,
     }
     this.paging = { alloc: (options) => this.#alloc(options) }
-    this.hwInfo = { type: HW_INFO_VTD, read: () => hwInfoBytes(capabilities.cap, capabilities.ecap) }
   }
 
   /** Made when first asked for, and kept until the function goes. @throws UapiError ENOMEM */
@@ -93,6 +92,12 @@ export class VtdDevice implements IommuDevice {
     return this.#attached
   }
 
+  /** intel_iommu_hw_info. */
+  hwInfo(type: number): HwInfo {
+    if (type !== 0 && type !== HW_INFO_VTD) throw new UapiError('EOPNOTSUPP', 'intel_iommu_hw_info', { type })
+    const { cap, ecap } = this.unit.capabilities
+    return { type: HW_INFO_VTD, bytes: hwInfoBytes(cap, ecap) }
+  }
   attach(domain: Domain, how: AttachHow): AttachResult {
     if (how.pasid !== undefined) throw new UapiError('EOPNOTSUPP', 'intel_iommu_set_dev_pasid', { pasid: how.pasid })
     if (domain === this.#attached) return 'ok'
@@ -133,7 +138,7 @@ export class VtdDevice implements IommuDevice {
 
   #alloc(options: PagingOptions): SecondStageDomain {
     // Legacy mode has neither nesting nor accessed and dirty bits; a domain for PASIDs is made all the same, as Linux does.
-    if (options.nestParent || options.dirtyTracking) {
+    if (options.nestParent || options.dirtyTracking || options.data) {
       throw new UapiError('EOPNOTSUPP', 'intel_iommu_domain_alloc_paging_flags', { function: this.fn.name })
     }
     return this.driver.allocDomain(this.unit)

@@ -69,4 +69,10 @@ describe('the unit of a requester id', () => {
   test('on the root bus is the one that takes the rest', () => {
     expect(coveredById(units, 0, bdf(0, 5, 0), machine)?.name).toBe('rest')
   })
+  test('of a virtual function is that of its physical one, wherever it stands', () => {
+    const virtual = { ...fn(bdf(1, 0x10, 0)), virtfn: { physfn: near, index: 0 } } as PciFunction
+    const named = [...units, unit('graphics', [near.bdf])]
+    expect(coveredBy(named, virtual)?.name).toBe('graphics')
+    expect(coveredById(named, 0, virtual.bdf, [...machine, virtual])?.name).toBe('graphics')
+  })
 })

@@ -19,9 +19,10 @@ export interface Scoped {
 /** A function's id, then those of the bridges above it, up to the root bus. */
 type Chain = readonly Bdf[]
 
+/** Virtual functions are not in firmware's lists: their physical one stands for them. */
 function chainOf(fn: PciFunction | undefined): Bdf[] {
   const chain: Bdf[] = []
-  for (let f = fn; f; f = f.parent) chain.push(f.bdf)
+  for (let f = fn?.virtfn?.physfn ?? fn; f; f = f.parent) chain.push(f.bdf)
   return chain
 }
 
@@ -66,6 +67,8 @@ export function coveredById<T extends Scoped>(
   requester: Bdf,
   functions: readonly PciFunction[],
 ): T | undefined {
+  const virtual = functions.find((fn) => fn.virtfn && fn.segment === segment && fn.bdf === requester)
+  if (virtual) return covering(units, segment, chainOf(virtual))
   const bus = busOf(requester)
   const bridge = functions.find((fn) => fn.segment === segment && fn.bridge?.secondary === bus)
   return covering(units, segment, [requester, ...chainOf(bridge)])

@@ -1,5 +1,5 @@
 /** A unit's registers as its driver reaches them: loads and stores of the boot CPU, nothing else is known of the unit. */
-import { type Cpu, hex, type Hpa } from '@ioasis/core'
+import { hex, MappedRegisters } from '@ioasis/core'
 import { GCMD, REG } from '../spec/registers.ts'
 
 /** How often a status is read before the hardware counts as broken; Linux gives it ten seconds (DMAR_OPERATION_TIMEOUT). */
@@ -9,32 +9,7 @@ const PATIENCE = 10_000
 const KEPT = GCMD.TE | GCMD.EAFL | GCMD.QIE | GCMD.IRE | GCMD.CFI
 
 /** The registers of one unit. */
-export class UnitRegisters {
-  /** Where they stand. */
-  readonly base: Hpa
-  readonly #cpu: Cpu
-
-  constructor(cpu: Cpu, base: Hpa) {
-    this.#cpu = cpu
-    this.base = base
-  }
-
-  /** A 32-bit register, as int32. @param offset bytes from the start */
-  read(offset: number): number {
-    return this.#cpu.loadWord(this.base + offset)
-  }
-  /** @param value int32 or uint32 */
-  write(offset: number, value: number): void {
-    this.#cpu.storeWord(this.base + offset, value)
-  }
-  /** A 64-bit register. */
-  read64(offset: number): bigint {
-    return this.#cpu.load(this.base + offset, 8)
-  }
-  write64(offset: number, value: bigint): void {
-    this.#cpu.store(this.base + offset, 8, value)
-  }
-
+export class UnitRegisters extends MappedRegisters {
   /**
    * Reads a register until `mask` of it is `wanted`.
    * @throws Error when it never is: the hardware is broken

@@ -1,6 +1,6 @@
-import { DmaRequest } from '@ioasis/core'
+import { bytesTogether, DmaRequest } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
-import { bytesTogether, domainOf, Iotlb, isWritable } from './iotlb.ts'
+import { domainOf, Iotlb, isWritable } from './iotlb.ts'
 
 const request = (lo: number, hi = 0, requester = 0x10): DmaRequest =>
   Object.assign(new DmaRequest(requester), { iovaLo: lo | 0, iovaHi: hi })

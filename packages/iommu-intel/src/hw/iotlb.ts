@@ -157,43 +157,6 @@ export class IotlbTable {
 /** Domain id of an entry's owner word; the low half holds the requester where the unit tags with it, else 0. */
 export const domainOf = (owner: number): number => owner >>> 16
 
-/** Most bytes that `bytesTogether` joins. */
-const MOST_TOGETHER = 0x1_0000
-
-/**
- * Joins the pages that follow a hit in `Iotlb.pages`, while they hit as well, allow the same and lie behind one another: one
- * answer where there would be one per page. The shift and the sets of that table are literals in here.
- * @param words of `Iotlb.pages`
- * @param at entry that was hit
- * @param left bytes from the request's address to the end of its page
- * @param length bytes wanted
- * @returns bytes that hit, at most `length` and 64 KiB
- */
-export function bytesTogether(words: Int32Array, at: number, left: number, length: number): number {
-  const hi = words[at + 1] as number
-  const owner = words[at + 2] as number
-  const frameHi = words[at + 4] as number
-  const salt = hi ^ (Math.imul(owner, 0x9e37_79b1) >>> 16)
-  const most = (length < MOST_TOGETHER ? length : MOST_TOGETHER) | 0
-  let tag = words[at] as number
-  let leaf = words[at + 3] as number
-  let bytes = left | 0
-  while (bytes < most) {
-    tag = (tag + 0x1000) | 0
-    leaf = (leaf + 0x1000) | 0
-    // A carry into either high word ends it.
-    if (tag === 0 || leaf >>> 12 === 0) return bytes
-    let next = (((tag >>> 12) ^ salt) & 511) << 3
-    while (words[next] !== tag || words[next + 1] !== hi || words[next + 2] !== owner) {
-      next += 0x1000
-      if (next >= 0x4000) return bytes
-    }
-    if (words[next + 3] !== leaf || words[next + 4] !== frameHi) return bytes
-    bytes = (bytes + 0x1000) | 0
-  }
-  return most
-}
-
 /** Above this many pages a range is dropped by looking at every entry. */
 const FEW_PAGES_ORDER = 5
 

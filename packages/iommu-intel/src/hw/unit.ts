@@ -8,9 +8,10 @@
  */
 import {
   type Bdf,
+  bytesTogether,
   type Claim,
-  type DmaRequest,
   DMA,
+  type DmaRequest,
   type Explanation,
   get,
   type HostMemory,
@@ -32,7 +33,7 @@ import { FaultLog } from './fault-log.ts'
 import { cachedClaims } from './inspect.ts'
 import { InvalidationQueue } from './invalidation-queue.ts'
 import { RegisterInvalidation } from './invalidation-registers.ts'
-import { bytesTogether, type IotlbTable } from './iotlb.ts'
+import { type IotlbTable } from './iotlb.ts'
 import { type VtdRegisters, vtdRegisters } from './registers.ts'
 import { TranslationCaches } from './translation-caches.ts'
 import { LEAF, SecondStageWalk } from './walk.ts'

@@ -1,5 +1,5 @@
 /** Calls of virtual IOMMUs: include/uapi/linux/iommufd.h. */
-import { type CStruct, type IoctlCall, struct, u32, u64, userPointer } from '@ioasis/core'
+import { type CStruct, flags, type IoctlCall, struct, u32, u64, userPointer } from '@ioasis/core'
 import { iommufdCall } from './number.ts'
 
 /** `struct iommu_viommu_alloc`. */
@@ -112,3 +112,18 @@ export const IOMMU_HW_QUEUE_ALLOC: IoctlCall<IommuHwQueueAlloc> = iommufdCall(
   iommuHwQueueAlloc,
   'length',
 )
+
+/** `flags` of an event's header. */
+export const VEVENT_FLAG = { LOST_EVENTS: 1 } as const
+
+/** `struct iommufd_vevent_header`. */
+export interface IommufdVeventHeader {
+  readonly flags: number
+  /** Number of the event, 0 to 2^31 - 1, and again 0. */
+  readonly sequence: number
+}
+/** What an event queue's read returns before each event's data. */
+export const VEVENT_HEADER: CStruct<IommufdVeventHeader> = struct('iommufd_vevent_header', {
+  flags: flags(u32, VEVENT_FLAG),
+  sequence: u32,
+})

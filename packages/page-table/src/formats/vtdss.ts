@@ -8,6 +8,8 @@ const R = 1n << 0n
 const W = 1n << 1n
 /** Page Size: the entry of level 1 or 2 is a page. */
 const PS = 1n << 7n
+/** Dirty: set by hardware in scalable mode, where it is asked to. */
+const D = 1n << 9n
 /** Ignored by hardware; the first of the bits that vtdss_pt_sw_bit gives to software. */
 const FLUSHED = 1n << 10n
 const ADDRESS = 0x000f_ffff_ffff_f000n
@@ -31,6 +33,7 @@ export const vtdss: PageTableFormat = Object.freeze({
   address: ADDRESS,
   present: R | W,
   permissions: { always: 0n, read: R, write: W, writable: W },
+  dirty: D,
   flushedTable: FLUSHED,
   levels: [level(12, true), level(21, true), level(30, true), level(39, false), level(48, false)],
 })

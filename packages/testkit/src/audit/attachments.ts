@@ -28,7 +28,8 @@ export function domainIdsAreUnique(claims: readonly Claim[]): readonly string[] 
   for (const claim of claims) {
     if (claim.kind !== 'mapped' && !(claim.kind === 'attached' && claim.type === 'paging')) continue
     if (claim.unit === '') continue
-    const key = `${claim.unit} domain id ${claim.tag}`
+    const pasid = claim.kind === 'mapped' && claim.pasid ? ` PASID ${claim.pasid}` : ''
+    const key = `${claim.unit} domain id ${claim.tag}${pasid}`
     const other = seen.get(key)
     if (other && other !== claim.domain) wrong.push(`${key} names two domains`)
     seen.set(key, claim.domain)
@@ -41,7 +42,9 @@ export function groupsAreInOneDomain(claims: readonly Claim[], groups: readonly 
   const attached = claimsOf(claims, 'attached')
   const wrong: string[] = []
   for (const group of groups) {
-    const ids = group.devices.flatMap((d) => d.requesterIds.map((id) => ({ segment: d.fn.segment, id })))
+    const ids = group.devices.flatMap(({ fn, requesterIds }) =>
+      fn ? requesterIds.map((id) => ({ segment: fn.segment, id })) : [],
+    )
     const members = attached.filter((a) => ids.some((m) => m.segment === a.segment && m.id === a.requester))
     // Blocked is the same everywhere: each driver may have an object of its own for it.
     const domains = new Set(members.map((a) => (a.type === 'paging' ? a.domain : a.type)))

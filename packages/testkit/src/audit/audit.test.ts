@@ -99,7 +99,7 @@ describe('attachments', () => {
 
 describe('audit of a host', () => {
   test('asks all sources', () => {
-    expect(audit(host([mapped, cached]))).toEqual({ claims: 2, violations: [] })
+    expect(audit(host([mapped, cached]))).toEqual({ claims: 2, violations: [], known: [] })
   })
   test('a step looks at what it touched, and at everything in its turn', () => {
     const steps = new SteppedAudit(host([cached]), 3)

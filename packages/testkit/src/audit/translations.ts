@@ -13,13 +13,17 @@ const range = (c: { iova: bigint; bytes: bigint }): string => `iova ${hex(c.iova
 const nameOf = ({ unit, tag }: Of<'mapped'>): string =>
   unit === '' ? 'a domain on no unit' : `${unit} domain id ${tag}`
 
+/** What a unit tells translations apart by. */
+const tagOf = ({ unit, tag, pasid }: Pick<Of<'mapped'>, 'unit' | 'tag' | 'pasid'>): string =>
+  `${unit} ${tag}${pasid === undefined ? '' : ` ${pasid}`}`
+
 /** Leaves of each unit's domain ids, sorted by iova. */
 class Leaves {
   readonly #of = new Map<string, Of<'mapped'>[]>()
 
   constructor(mapped: readonly Of<'mapped'>[]) {
     for (const leaf of mapped) {
-      const key = `${leaf.unit} ${leaf.tag}`
+      const key = tagOf(leaf)
       const list = this.#of.get(key)
       if (list) list.push(leaf)
       else this.#of.set(key, [leaf])
@@ -27,8 +31,8 @@ class Leaves {
     for (const list of this.#of.values()) list.sort((a, b) => (a.iova < b.iova ? -1 : 1))
   }
   /** The leaf that holds an iova. */
-  at(unit: string, tag: number, iova: bigint): Of<'mapped'> | undefined {
-    const list = this.#of.get(`${unit} ${tag}`) ?? []
+  at(of: Of<'cached'>, iova: bigint): Of<'mapped'> | undefined {
+    const list = this.#of.get(tagOf(of)) ?? []
     let [low, high] = [0, list.length]
     while (low < high) {
       const middle = (low + high) >>> 1
@@ -41,7 +45,7 @@ class Leaves {
   /** @returns what is wrong with a cached translation; undefined: the tables say the same */
   contradicts(cached: Of<'cached'>): string | undefined {
     for (let at = cached.iova; at < cached.iova + cached.bytes;) {
-      const leaf = this.at(cached.unit, cached.tag, at)
+      const leaf = this.at(cached, at)
       if (!leaf) return `no table maps ${hex(at)}`
       const [target, told] = [leaf.hpa + Number(at - leaf.iova), cached.hpa + Number(at - cached.iova)]
       if (target !== told) return `the tables lead ${hex(at)} to ${hex(target)}`

@@ -111,6 +111,7 @@ const tests: readonly DriverTest[] = [
   {
     title: 'a domain on two units is reached through both',
     units: 2,
+    across: true,
     run(kit) {
       const domain = kit.attachedDomain(kit.first)
       const iova = kit.iova(domain)
@@ -120,6 +121,29 @@ const tests: readonly DriverTest[] = [
       kit.lands(kit.elsewhere, iova, before)
       kit.lands(kit.elsewhere, iova + kit.bytes(1), after)
       kit.lands(kit.first, iova + kit.bytes(1), after)
+    },
+  },
+  {
+    title: 'a domain that does not fit another unit is refused there, and the device stays where it was',
+    units: 2,
+    unless(kit) {
+      const domain = kit.domain(kit.first)
+      const fits = kit.attach(kit.elsewhere, domain) === 'ok'
+      if (fits) kit.mustAttach(kit.elsewhere, kit.elsewhere.iommu.blocked)
+      domain.free()
+      return fits ? 'its domains fit both units' : undefined
+    },
+    run(kit) {
+      const own = kit.attachedDomain(kit.elsewhere)
+      const iova = kit.iova(own)
+      const hpa = kit.mapNew(own, iova)
+      const other = kit.attachedDomain(kit.first)
+      kit.mapNew(other, iova)
+      expect(kit.attach(kit.elsewhere, other)).toBe('incompatible')
+      kit.lands(kit.elsewhere, iova, hpa)
+      kit.mustAttach(kit.first, kit.first.iommu.blocked)
+      other.free()
+      kit.lands(kit.elsewhere, iova, hpa)
     },
   },
   {

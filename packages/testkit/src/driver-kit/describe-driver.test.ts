@@ -44,6 +44,7 @@ describe('the driver kit', () => {
     expect(reasons).toEqual(
       new Set([
         undefined,
+        'this driver has no windows',
         'this driver has windows in place of paging domains',
         'firmware reserves no memory in this world',
       ]),

@@ -11,6 +11,7 @@ import { flushTests } from './flush.ts'
 import { mappingTests } from './mapping.ts'
 import { reservedMemoryTests } from './reserved-memory.ts'
 import { sharedRequesterTests } from './shared-requesters.ts'
+import { windowTests } from './windows.ts'
 import type { DriverVariant, DriverWorld } from './world.ts'
 
 /** All tests of the kit, by topic. */
@@ -23,6 +24,7 @@ export const driverTests: Readonly<Record<string, readonly DriverTest[]>> = {
   coherency: coherencyTests,
   faults: faultTests,
   allocation: allocationTests,
+  windows: windowTests,
 }
 
 /** @returns the test of that title @throws Error when the kit has none: a title was changed or misspelt */
@@ -51,6 +53,8 @@ export interface DriverKit {
   create(variant: DriverVariant): DriverWorld
   /** Exact title of a test to the reason why this driver cannot pass it. */
   readonly skip?: Readonly<Record<string, string>>
+  /** A domain serves one unit, and why: what puts one on two is left out. `attach` answers `incompatible` then. */
+  readonly oneUnit?: string
   /** Default: `DRIVER_VARIANTS`. */
   readonly variants?: readonly DriverVariant[]
 }
@@ -81,7 +85,7 @@ export function describeIommuDriver(kit: DriverKit): void {
           for (const driver of tests.filter((t) => (t.units ?? 1) <= variant.units)) {
             // oxlint-disable-next-line vitest/valid-title, vitest/expect-expect -- titles and bodies are values
             test(driver.title, ({ skip }) => {
-              const known = kit.skip?.[driver.title]
+              const known = kit.skip?.[driver.title] ?? (driver.across && kit.oneUnit)
               if (known !== undefined) skip(known)
               const reason = runDriverTest(driver, kit.create(variant))
               if (reason !== undefined) skip(reason)

@@ -7,6 +7,8 @@ export interface DriverTest {
   readonly title: string
   /** Units it needs; default 1: it runs with any number. */
   readonly units?: 2
+  /** It puts one domain on both units. */
+  readonly across?: true
   /** @returns why it does not apply to this driver; undefined: it does */
   readonly unless?: (kit: DriverFixture) => string | undefined
   /** @throws what vitest's `expect` throws */

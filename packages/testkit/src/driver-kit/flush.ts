@@ -194,6 +194,7 @@ const tests: readonly DriverTest[] = [
   {
     title: 'a domain on two units is flushed on both',
     units: 2,
+    across: true,
     run(kit) {
       const domain = kit.attachedDomain(kit.first)
       kit.mustAttach(kit.elsewhere, domain)
@@ -209,6 +210,7 @@ const tests: readonly DriverTest[] = [
   {
     title: 'a unit that joins between unmap and sync does not reach what is unmapped',
     units: 2,
+    across: true,
     run(kit) {
       const domain = kit.attachedDomain(kit.first)
       const iova = kit.iova(domain)
@@ -228,6 +230,7 @@ const tests: readonly DriverTest[] = [
   {
     title: 'a unit that leaves between unmap and sync has nothing left when it comes back',
     units: 2,
+    across: true,
     run(kit) {
       const domain = kit.attachedDomain(kit.first)
       kit.mustAttach(kit.elsewhere, domain)
@@ -245,6 +248,7 @@ const tests: readonly DriverTest[] = [
   {
     title: 'a unit that a domain has left is no longer needed for its flushes',
     units: 2,
+    across: true,
     run(kit) {
       const domain = kit.attachedDomain(kit.first)
       const home = kit.attached(kit.elsewhere)

@@ -20,7 +20,7 @@ const needsReserved = (kit: DriverFixture): string | undefined => {
 /** The function, its region and its group. */
 function plugged(kit: DriverFixture): { device: WorldDevice; region: ReservedRegion; group: Group } {
   const device = kit.world.plug(SLOT)
-  const group = kit.world.host.find(IommuGroups)?.of(device.iommu.fn)
+  const group = kit.world.host.find(IommuGroups)?.groupOf(device.iommu)
   const region = directOf(device)
   if (!group || !region) throw new Error('the function of the reserved memory is in no group, or lost its region')
   return { device, region, group }

@@ -1,7 +1,7 @@
 /** A whole IOMMU back end: silicon, driver, plug-in. docs/writing-a-back-end.md goes through it. */
 import type * as io from '@ioasis/core'
 import { ACCESS, Bus, Cpus, DMA, hpaHi, hpaLo, hpaOf, IommuDriver, IommuUnit, Memory } from '@ioasis/core'
-import { MSI_WINDOW, Pages, TARGET, Tracer } from '@ioasis/core'
+import { MSI_WINDOW, Pages, TARGET, Tracer, UapiError } from '@ioasis/core'
 
 /** Words in a page table: the target [51:12] of each page, and the bits of `ACCESS` that are allowed. */
 const PAGES = 1 << 14
@@ -69,7 +69,8 @@ function toyDriver(cpu: io.Cpu, pages: io.PageAllocator, units: readonly io.Hpa[
     flush()
     return 'ok'
   }
-  const alloc = (): io.PagingDomain & ToyDomain => {
+  const alloc = ({ nestParent, dirtyTracking, data }: io.PagingOptions): io.PagingDomain & ToyDomain => {
+    if (nestParent || dirtyTracking || data) throw new UapiError('EOPNOTSUPP', 'toy domain')
     const table = pages.alloc(PAGES * 8, 'toy page table')
     const at = (iova: io.Iova): io.Hpa => table + Number(iova >> 12n) * 8
     const limits = { aperture: { first: 0n, last: BigInt(PAGES) * 0x1000n - 1n }, pageSizes: 0x1000n }

@@ -68,6 +68,9 @@ test('locked memory is compared but where the process has a base of its own', ()
   expect(compareStep(recorded, mine, { lockedVaries: true })).toEqual([])
 })
 
+const deviceRow = (words: string): string => `DeviceId ...\n0000:00:01.0 0000000000000000 ${words} iommu0`
+const register = (offset: string, value: string): string => `Offset:${offset} Value:0x${value.padStart(16, '0')}`
+
 describe('texts of debugfs', () => {
   test('registers: all but addresses of tables and queues', () => {
     const path = '/sys/kernel/debug/iommu/intel/iommu_regset'
@@ -102,6 +105,27 @@ describe('texts of debugfs', () => {
     const path = '/sys/kernel/debug/iommu/intel/ir_translation_struct'
     expect(file(path, 'supported: dmar0\n 1 ff', 'supported: dmar0\n\n****')).toEqual([])
     expect(file(path, 'supported: dmar0\n', '****').length).toBe(1)
+  })
+
+  test('a device table entry: flags, modes and lengths, not tables and domain ids', () => {
+    const path = '/sys/kernel/debug/iommu/amd/devtbl'
+    const recorded = deviceRow('2000000000124013 0000000000000012 6000000000276603')
+    expect(file(path, recorded, deviceRow('2000000000fe0013 0000000000000003 6000000001276603'))).toEqual([])
+    expect(file(path, recorded, deviceRow('2000000000124013 0000000000000012 6000000000276803')).length).toBe(1)
+    expect(file(path, recorded, deviceRow('0000000000124013 0000000000000012 6000000000276603')).length).toBe(1)
+    expect(file(path, recorded, deviceRow('2000000000124013 0000000100000012 6000000000276603')).length).toBe(1)
+  })
+
+  test('AMD-Vi registers: not where tables lie; its command buffer: how long it is', () => {
+    const mmio = '/sys/kernel/debug/iommu/amd/iommu00/mmio'
+    expect(file(mmio, register('0x0', '1240ff'), register('0x0', 'fe00ff'))).toEqual([])
+    expect(file(mmio, register('0x0', '1240ff'), register('0x0', '1240fe')).length).toBe(1)
+    expect(file(mmio, register('0x18', '3148f'), register('0x18', '4148f')).length).toBe(1)
+    expect(file(mmio, register('0x2000', '40'), register('0x2000', '90'))).toEqual([])
+    const commands = '/sys/kernel/debug/iommu/amd/iommu00/cmdbuf'
+    const buffer = 'CMD Buffer Head Offset:4 Tail Offset:4\n  0: 00000000 00000001 00000002 00000003'
+    expect(file(commands, buffer, buffer.replaceAll('4', '5').replace('00000001', '30000001'))).toEqual([])
+    expect(file(commands, buffer, `${buffer}\n  1: 00000000 00000000 00000000 00000000`).length).toBe(1)
   })
 
   test('every other text is compared as it is', () => {

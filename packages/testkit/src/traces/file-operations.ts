@@ -58,8 +58,13 @@ export const FILE_OPERATIONS: Readonly<Record<string, RunOperation>> = {
     if (name.startsWith('@')) operation.process.names.unbindFd(name.slice(1))
   },
   dup: (operation) => {
-    const fd = operation.process.calls.dup(descriptor(operation))
-    for (const { name } of operation.line.results) operation.process.names.bindFd(name, fd)
+    const { line, process, in: inputs } = operation
+    const first = word(line, 0)
+    // `dup @old -> new`, or as other operations that make a descriptor are written: `dup new @old`.
+    const named = !first.startsWith('@') && line.words.length > 1
+    if (named) inputs['name'] = first
+    const fd = process.calls.dup(descriptor(operation, named ? 1 : 0))
+    for (const name of named ? [first] : line.results.map((result) => result.name)) process.names.bindFd(name, fd)
   },
   ioctl: (operation) => {
     const { line, process, in: inputs } = operation

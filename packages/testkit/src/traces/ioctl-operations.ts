@@ -2,28 +2,8 @@
  * One row for each ioctl that traces name: which members a trace prints, how its argument and payload are made. Numbers and
  * layouts come from the tables of the host; what stands here is how the recordings print a call, nothing of what it does.
  */
-
-/** How a call is printed and made. Members are named as in traces. */
-export interface IoctlOperation {
-  /** What the third argument is: a struct, a plain number, a pointer to one descriptor, a pointer to text, or 0. */
-  readonly argument: 'struct' | 'number' | 'descriptor' | 'text' | 'none'
-  /** Members printed as input. */
-  readonly in: readonly string[]
-  /** Members printed as output. */
-  readonly out: readonly string[]
-  /** Where `data=` and `datalen=` go: behind the struct, or to where a member points, with the member that holds its length. */
-  readonly payload?: 'behind' | { readonly pointer: string; readonly length?: string; readonly unit?: number }
-  /** What lies in the payload afterwards. */
-  readonly reads?: 'data' | 'ranges' | 'capabilities'
-  /** Members that hold descriptors. */
-  readonly descriptors?: readonly string[]
-  /** Members that hold user addresses. */
-  readonly pointers?: readonly string[]
-  /** The result is a new descriptor. */
-  readonly returnsDescriptor?: boolean
-  /** The script's `fd=` is a member of the struct, printed in place of the descriptor of the call. */
-  readonly ownFd?: boolean
-}
+import { type IoctlOperation, structOperation } from './ioctl-operation.ts'
+import { MOCK_MEMBER_NAMES, MOCK_OPERATIONS } from './mock-operations.ts'
 
 /** A member's name in a trace, where it differs from the struct's: those it may have there. */
 export const MEMBER_NAMES: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
@@ -31,17 +11,12 @@ export const MEMBER_NAMES: Readonly<Record<string, Readonly<Record<string, reado
   VFIO_IOMMU_UNMAP_DMA: { length: ['size'] },
   VFIO_DEVICE_GET_REGION_INFO: { rsize: ['size'] },
   VFIO_DEVICE_IOEVENTFD: { value: ['data'] },
+  ...MOCK_MEMBER_NAMES,
   IOMMU_GET_HW_INFO: { data_type: ['out_data_type', 'in_data_type'], __reserved0: ['__reserved'] },
 }
 
-const words = (text: string): readonly string[] => text.split(' ').filter((word) => word !== '')
 type More = Omit<Partial<IoctlOperation>, 'in' | 'out' | 'argument'>
-const call = (inputs: string, outputs = '', more: More = {}): IoctlOperation => ({
-  argument: 'struct',
-  in: words(inputs),
-  out: words(outputs),
-  ...more,
-})
+const call = structOperation
 const plain = (argument: IoctlOperation['argument'], more: More & { in?: readonly string[] } = {}): IoctlOperation => ({
   argument,
   in: [],
@@ -51,6 +26,7 @@ const plain = (argument: IoctlOperation['argument'], more: More & { in?: readonl
 
 /** Keyed by the constant's name. */
 export const IOCTL_OPERATIONS: Readonly<Record<string, IoctlOperation>> = {
+  ...MOCK_OPERATIONS,
   // include/uapi/linux/iommufd.h
   IOMMU_DESTROY: call('size id'),
   IOMMU_IOAS_ALLOC: call('size flags', 'out_ioas_id'),
@@ -93,6 +69,7 @@ export const IOCTL_OPERATIONS: Readonly<Record<string, IoctlOperation>> = {
   IOMMU_FAULT_QUEUE_ALLOC: call('size flags', 'out_fault_id out_fault_fd', { descriptors: ['out_fault_fd'] }),
   IOMMU_VIOMMU_ALLOC: call('size flags type dev_id hwpt_id data_len __reserved data_uptr', 'out_viommu_id', {
     payload: { pointer: 'data_uptr', length: 'data_len' },
+    reads: 'nothing',
     pointers: ['data_uptr'],
   }),
   IOMMU_VDEVICE_ALLOC: call('size viommu_id dev_id virt_id', 'out_vdevice_id'),

@@ -1,7 +1,8 @@
 /** Plays one ioctl of a trace: with a struct, with a plain argument, or with none. */
 import type { AnyIoctlCall } from '@ioasis/core'
 import { attempt } from './attempt.ts'
-import { type IoctlOperation, IOCTL_OPERATIONS } from './ioctl-operations.ts'
+import type { IoctlOperation } from './ioctl-operation.ts'
+import { IOCTL_OPERATIONS } from './ioctl-operations.ts'
 import { printDescriptor, printInteger, type StepOutcome } from './outcome.ts'
 import { storeInteger } from './payload.ts'
 import type { ScriptLine } from './script-line.ts'
@@ -14,7 +15,7 @@ export const isIoctl = (op: string): boolean => Object.hasOwn(IOCTL_OPERATIONS, 
 /** @throws TraceError for a call no table of the host has */
 export function playIoctl(line: ScriptLine, process: TraceProcess): StepOutcome {
   const operation = IOCTL_OPERATIONS[line.op] as IoctlOperation
-  const call = process.callNamed(line.op)
+  const call = process.callNamed(operation.call ?? line.op)
   if (operation.argument === 'struct') return new StructCall(line, operation, call, process).play()
   return plainCall(line, operation, call, process)
 }

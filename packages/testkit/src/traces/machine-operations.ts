@@ -74,7 +74,7 @@ export const MACHINE_OPERATIONS: Readonly<Record<string, RunOperation>> = {
     inputs['name'] = word(line, 0)
     inputs['bdf'] = word(line, 1)
     process.world.paths.nameFunction(word(line, 0), word(line, 1))
-    out['driver'] = process.world.driverOf(word(line, 0))
+    out['driver'] = process.world.driverOf(word(line, 0), 'none')
   },
   mdev: ({ line, process, in: inputs }) => {
     const [name, type, uuid] = [word(line, 0), word(line, 1), word(line, 2)]

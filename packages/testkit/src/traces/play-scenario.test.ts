@@ -181,7 +181,7 @@ test('an exemption names a value that was written, and a reason', () => {
   const exempt = { machine: '*', scenario: 'a/b', step: 1, reason: 'why' }
   expect(() => {
     checkExemptions([{ ...exempt, field: 'errno' }])
-  }).toThrow('only a value that the kernel wrote can be exempt')
+  }).toThrow('only a value handed in or written can be exempt')
   expect(() => {
     checkExemptions([{ ...exempt, field: 'out.x', reason: ' ' }])
   }).toThrow('no reason')

@@ -1,9 +1,12 @@
 /** Plays recorded scenarios on a host: the script lines are the program, the rest is what must come out. */
+import type { SystemCalls } from '@ioasis/core'
 import { audit } from '../audit/audit.ts'
 import { compareStep, type StepDifference } from './compare-step.ts'
-import { type Exemption, exemptionOf, EXEMPTIONS } from './exemptions.ts'
+import { type Exemption, exemptionOf, EXEMPTIONS, stepExemptionOf } from './exemptions.ts'
 import { playLine } from './operations.ts'
 import type { StepOutcome } from './outcome.ts'
+import { playPowerLine } from './power/play-power-line.ts'
+import { PowerProcess } from './power/power-process.ts'
 import { TraceError, type TraceScenario, type TraceStep } from './trace-file.ts'
 import { TraceProcess } from './trace-process.ts'
 import type { TraceWorld } from './trace-world.ts'
@@ -46,7 +49,12 @@ export interface TracePlayOptions {
   /** Audits the host after every step (default), or not at all. */
   readonly audit?: boolean
   /** Told of each step before it is played. */
-  readonly onStep?: (step: TraceStep, process: TraceProcess) => void
+  readonly onStep?: (step: TraceStep, process: PlayedProcess) => void
+}
+/** The process that runs a scenario, whichever language its script is in. */
+export interface PlayedProcess {
+  readonly world: TraceWorld
+  readonly calls: SystemCalls
 }
 
 /** Plays one scenario in a process of its own. Every difference is found; none is thrown. */
@@ -56,6 +64,22 @@ export function playScenario(
   options: TracePlayOptions = {},
 ): ScenarioOutcome {
   return new Play(scenario, world, options).run()
+}
+
+/** Plays the lines of one scenario. */
+interface Player {
+  readonly process: PlayedProcess
+  /** @param part which of several steps of the line */
+  play(src: string, part: number): StepOutcome & { readonly op: string }
+}
+
+function playerOf({ dialect }: TraceScenario, world: TraceWorld): Player {
+  if (dialect === 'power') {
+    const process = new PowerProcess(world, world.begin())
+    return { process, play: (src) => playPowerLine(src, process) }
+  }
+  const process = new TraceProcess(world, world.begin())
+  return { process, play: (src, part) => playLine(src, part, process) }
 }
 
 class Play {
@@ -77,14 +101,14 @@ class Play {
   run(): ScenarioOutcome {
     const steps = this.#scenario.lines.filter((line) => line.kind === 'step')
     const first = steps[0]
-    const process = this.#guard(first, () => new TraceProcess(this.#world, this.#world.begin()))
-    if (process) {
+    const player = this.#guard(first, () => playerOf(this.#scenario, this.#world))
+    if (player) {
       for (const line of this.#scenario.lines) {
         if (line.kind === 'pause') this.#world.pass(line.ms)
-        else if (!this.#step(line, process)) break
+        else if (!this.#step(line, player)) break
       }
       this.#guard(steps.at(-1), () => {
-        this.#world.end(process.calls)
+        this.#world.end(player.process.calls)
         this.#audit(steps.at(-1))
       })
     }
@@ -101,11 +125,11 @@ class Play {
   }
 
   /** @returns whether the next step can be played */
-  #step(step: TraceStep, process: TraceProcess): boolean {
+  #step(step: TraceStep, player: Player): boolean {
     this.#part = this.#last?.src === step.src && this.#last.op === 'probe_arm' ? this.#part + 1 : 0
     this.#last = step
-    this.#options.onStep?.(step, process)
-    const ours = this.#guard(step, () => playLine(step.src, this.#part, process))
+    this.#options.onStep?.(step, player.process)
+    const ours = this.#guard(step, () => player.play(step.src, this.#part))
     if (!ours) return false
     const lockedVaries = this.#scenario.scenario.startsWith('type1/')
     this.#played.push({ recorded: step, ours, lockedVaries })
@@ -133,7 +157,7 @@ class Play {
   #add({ step, src }: TraceStep, difference: StepDifference): void {
     const { machine, scenario } = this.#scenario
     const at = { machine, scenario, step, field: difference.field }
-    const exempt = exemptionOf(this.#options.exemptions ?? EXEMPTIONS, at)
+    const exempt = exemptionOf(this.#options.exemptions ?? EXEMPTIONS, at) ?? stepExemptionOf(at)
     this.#differences.push({ ...at, src, ...difference, ...(exempt ? { exempt: exempt.reason } : {}) })
   }
 }

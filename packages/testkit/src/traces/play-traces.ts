@@ -20,7 +20,7 @@ export interface TraceOptions extends TracePlayOptions {
 
 /**
  * Plays scenarios in the order given. Those of one machine share a host, as the recorded ones shared a boot: what one leaves
- * in sysfs, the next one finds.
+ * in sysfs, the next one finds. On POWER machines each had a boot of its own.
  * @throws Error for an exemption that may not be
  */
 export function playTraces(scenarios: readonly TraceScenario[], options: TraceOptions): readonly ScenarioOutcome[] {
@@ -41,7 +41,7 @@ export function playTraces(scenarios: readonly TraceScenario[], options: TraceOp
     if (outcome.broken) {
       worlds.delete(machine)
       closeBroken(world)
-    }
+    } else if (scenario.dialect === 'power') drop(machine)
     return outcome
   }
   try {

@@ -3,7 +3,8 @@ import type { AnyIoctlCall } from '@ioasis/core'
 import { attempt } from './attempt.ts'
 import { bytesToHex } from './hex.ts'
 import { printCapabilities } from './info-capabilities.ts'
-import { type IoctlOperation, MEMBER_NAMES } from './ioctl-operations.ts'
+import type { IoctlOperation } from './ioctl-operation.ts'
+import { MEMBER_NAMES } from './ioctl-operations.ts'
 import { hexText, printDescriptor, printInteger, printPointer, type StepOutcome } from './outcome.ts'
 import { loadInteger, type Payload, payloadOf, storeInteger } from './payload.ts'
 import type { PlacedStruct } from './scratch.ts'
@@ -35,13 +36,14 @@ export class StructCall {
   constructor(line: ScriptLine, operation: IoctlOperation, call: AnyIoctlCall, process: TraceProcess) {
     if (!call.struct) throw new TraceError(`${call.name} has no struct in the tables of this host`)
     this.#line = line
-    this.#operation = operation
+    const named = (member: string): string => operation.otherNames?.[member]?.find((n) => line.keys.has(n)) ?? member
+    this.#operation = operation.otherNames ? { ...operation, in: operation.in.map(named) } : operation
     this.#call = call
     this.#process = process
     this.#size = call.struct.size
     this.#members = call.struct.fields
       .filter((f) => f.size > 0)
-      .map((f) => ({ name: traceName(call.name, f.name), offset: f.offset, width: memberWidth(call.name, f) }))
+      .map((f) => ({ name: named(traceName(call.name, f.name)), offset: f.offset, width: memberWidth(call.name, f) }))
     this.#payload = this.#readPayload()
   }
 
@@ -99,6 +101,7 @@ export class StructCall {
     const behind = payload === 'behind' ? (this.#payload?.bytes.length ?? 0) : 0
     for (const size of ['size', 'argsz']) if (this.#operation.in.includes(size)) set(size, BigInt(this.#size + behind))
     for (const name of descriptors) if (this.#operation.in.includes(name)) set(name, -1n)
+    for (const [name, value] of Object.entries(this.#operation.preset ?? {})) set(name, BigInt(value))
     if (this.#payload && payload !== undefined && payload !== 'behind') {
       set(payload.pointer, this.#process.scratch.payload(this.#payload.bytes), '&data')
       if (payload.length) set(payload.length, BigInt(this.#payload.bytes.length / (payload.unit ?? 1)))
@@ -166,6 +169,8 @@ export class StructCall {
         return
       case 'capabilities':
         if (succeeded && given) this.#capabilities(out, after)
+        return
+      case 'nothing':
         return
       case 'data':
       case undefined:

@@ -36,6 +36,8 @@ export interface TraceScenario {
   readonly title: string
   /** `intel-sc.type1`: machine and kernel. */
   readonly machine: string
+  /** Which language its script lines are in; absent: that of the x86 machines. */
+  readonly dialect?: 'power'
   readonly lines: readonly (TraceStep | TracePause)[]
 }
 

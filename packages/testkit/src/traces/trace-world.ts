@@ -1,5 +1,6 @@
 /** The host that scenarios of one machine run on, and how it is put back in order between them. */
 import {
+  type AddressSpace,
   type AnyIoctlCall,
   Clock,
   Drivers,
@@ -33,6 +34,21 @@ export interface TraceMachine {
    * elsewhere. The object has one holder. Undefined: ordinary memory.
    */
   readonly memory?: (wanted: BufferWanted) => PageObject | undefined
+  /** Modules of the kernel by path, and what happens when one is loaded. */
+  readonly modules?: ReadonlyMap<string, () => void>
+  /** Huge pages that a process may map; absent: the kernel has none. */
+  readonly hugePages?: HugePagePool
+  /** Files under /proc that scripts write, and what a text does. */
+  readonly settable?: ReadonlyMap<string, (text: string) => void>
+}
+/** The pool of huge pages of a host. */
+export interface HugePagePool {
+  /** Bytes of one. */
+  readonly bytes: number
+  /** How many were set aside. */
+  readonly total: number
+  /** How they are used, as one process sees it. */
+  use(space: AddressSpace): { readonly free: number; readonly reserved: number }
 }
 /** Memory that a process wants to map. */
 export interface BufferWanted {
@@ -65,6 +81,15 @@ export class TraceWorld {
   get memory(): TraceMachine['memory'] {
     return this.#machine.memory
   }
+  get modules(): TraceMachine['modules'] {
+    return this.#machine.modules
+  }
+  get hugePages(): TraceMachine['hugePages'] {
+    return this.#machine.hugePages
+  }
+  get settable(): TraceMachine['settable'] {
+    return this.#machine.settable
+  }
   /** Names of this scenario. */
   get paths(): TracePaths {
     return this.#paths
@@ -92,14 +117,16 @@ export class TraceWorld {
 
   /** @throws TraceError when nothing stands there */
   functionOf(alias: string): PciFunction {
-    const name = this.#paths.bdf(alias)
-    const where = parseBdf(name)
-    const fn = where && this.host.get(Pci).at(where.segment, where.bdf)
-    if (!fn) throw new TraceError(`no function stands at ${name}`)
+    const fn = this.#functionAt(alias)
+    if (!fn) throw new TraceError(`no function stands at ${this.#paths.bdf(alias)}`)
     return fn
   }
-  /** `none` or a driver's name. */
-  driverOf(alias: string): string {
+  /**
+   * `none` or a driver's name.
+   * @param absent the answer when nothing stands there; undefined: an error
+   */
+  driverOf(alias: string, absent?: string): string {
+    if (absent !== undefined && !this.#functionAt(alias)) return absent
     return this.#drivers.driverOf(this.functionOf(alias))?.name ?? 'none'
   }
   /**
@@ -124,6 +151,10 @@ export class TraceWorld {
     if (this.driverOf(alias) !== driver) this.setDriver(alias, driver)
   }
 
+  #functionAt(alias: string): PciFunction | undefined {
+    const where = parseBdf(this.#paths.bdf(alias))
+    return where && this.host.get(Pci).at(where.segment, where.bdf)
+  }
   #set(path: string, text: string): void {
     const found = this.#paths.resolve(path)
     const sysfs = this.host.get(Sysfs)

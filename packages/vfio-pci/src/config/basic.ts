@@ -2,7 +2,7 @@
  * The header: BARs are the user's own, COMMAND is shared with the hardware. drivers/vfio/pci/vfio_pci_config.c
  * vfio_basic_config_read, vfio_basic_config_write, vfio_bar_fixup, vfio_bar_restore.
  */
-import { COMMAND, HEADER, STATUS } from '@ioasis/core'
+import { changeCommand, COMMAND, HEADER, STATUS } from '@ioasis/core'
 import type { Resource, Target } from './owner.ts'
 import { type Access, ALL, NONE, permission, readBits, writeBits } from './permission.ts'
 import { dword, setDword, setWord, word } from './words.ts'
@@ -38,7 +38,10 @@ const isBar = (pos: number): boolean =>
 export const basic: Required<Access<Target>> = {
   read(target, chunk) {
     if (isBar(chunk.pos)) shapeBars(target)
-    return readBits(BITS, target, chunk)
+    const value = readBits(BITS, target, chunk)
+    // A virtual function has no Memory Enable of its own: the user sees the one he wrote.
+    if (chunk.pos !== HEADER.COMMAND || !target.fn.virtfn) return value
+    return (value | (word(target.virtual, HEADER.COMMAND) & COMMAND.MEMORY)) >>> 0
   },
   write(target, chunk, value) {
     const { pos } = chunk
@@ -80,7 +83,8 @@ function writeCommand(target: Target, value: number, write: () => void): void {
   const physical = fn.readConfig(HEADER.COMMAND, 2)
   const change = (): void => {
     // Enabled before, enabled again, yet the hardware says no: it was reset behind our back, and its BARs are gone.
-    const lost = value & before & ~physical & (COMMAND.MEMORY | COMMAND.IO)
+    const decoding = fn.virtfn ? COMMAND.IO : COMMAND.MEMORY | COMMAND.IO
+    const lost = value & before & ~physical & decoding
     if (lost || barsMoved(target)) restoreBars(target)
     write()
     const enables = COMMAND.MEMORY | COMMAND.IO
@@ -91,18 +95,12 @@ function writeCommand(target: Target, value: number, write: () => void): void {
   owner.memoryOn()
 }
 
-function barsMoved({ fn, owner }: Target): boolean {
-  return owner.resources.some(({ index, start, flags }) => {
-    const low = ((start % 2 ** 32) | flags) >>> 0
-    return index < 6 && start !== 0 && fn.readConfig(HEADER.BAR0 + 4 * index, 4) !== low
-  })
+function barsMoved({ fn, realBars }: Target): boolean {
+  return realBars.some(({ at, value }) => at !== HEADER.ROM && value !== 0 && fn.readConfig(at, 4) !== value)
 }
-/** Puts the host's addresses back into the hardware. */
-export function restoreBars({ fn, owner }: Pick<Target, 'fn' | 'owner'>): void {
-  for (const { index, start, flags, wide } of owner.resources) {
-    if (start === 0 || index === 6) continue
-    const at = HEADER.BAR0 + 4 * index
-    fn.writeConfig(at, 4, ((start % 2 ** 32) | flags) >>> 0)
-    if (wide) fn.writeConfig(at + 4, 4, Math.floor(start / 2 ** 32))
-  }
+/** Puts the host's addresses back into the hardware, and keeps the line down. */
+function restoreBars({ fn, realBars, lineOff }: Target): void {
+  if (fn.virtfn) return
+  for (const { at, value } of realBars) fn.writeConfig(at, 4, value)
+  if (lineOff) changeCommand(fn, { set: COMMAND.INTX_DISABLE })
 }

@@ -27,3 +27,9 @@ test('without the ability the bit does nothing', () => {
   config.write(CONTROL, 2, 0x8000)
   expect([model.resets, config.read(CONTROL, 2) & 0x8000]).toEqual([0, 0])
 })
+test('a read request beyond 4096 bytes does not reach the hardware', () => {
+  const { config, fn } = openedWorld({ express: true })
+  config.write(CONTROL, 2, 0x5000)
+  config.write(CONTROL, 2, 0x7000)
+  expect([config.read(CONTROL, 2) & 0x7000, fn('00:01.0').readConfig(CONTROL, 2) & 0x7000]).toEqual([0x7000, 0x5000])
+})

@@ -10,6 +10,8 @@ import { dword, setWord, word } from './words.ts'
 /** Device Control: Phantom Functions Enable. Device Control 2: ARI Forwarding Enable. */
 const PHANTOM = 0x0200
 const ARI = 0x0020
+/** 4096 bytes. */
+const MOST_READ_REQUEST = 0x5000
 
 const bits = byBits(
   permission(0x34, [
@@ -43,5 +45,7 @@ function setReadRequest({ fn }: Target, control: number, wanted: number): void {
   const now = fn.readConfig(control, 2)
   const payload = (now & EXPRESS.DEVCTL_PAYLOAD) << 7
   const size = Math.max(wanted, payload)
+  // pcie_set_readrq(): beyond 4096 bytes there is none.
+  if (size > MOST_READ_REQUEST) return
   fn.writeConfig(control, 2, (now & ~EXPRESS.DEVCTL_READ_REQUEST) | size)
 }

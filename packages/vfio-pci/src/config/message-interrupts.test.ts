@@ -18,3 +18,11 @@ test("with vectors it stays on; address and data are the user's, the hardware ha
   expect([config.read(FLAGS, 2), config.read(AT.msi + 4, 4)]).toEqual([0x0081, 0x1234_5678])
   expect(fn('00:01.0').readConfig(AT.msi + 4, 4)).toBe(0xfee0_0000)
 })
+test('what was asked for last bounds the queue size, also when MSI is off again', () => {
+  const { vmm, fd, config } = openedWorld({ msi: 0x0084 })
+  const events = new Uint8Array(Int32Array.of(vmm.eventfd(), vmm.eventfd()).buffer)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: 0x24, index: 1, count: 2 }, events)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: 0x21, index: 1, count: 0 })
+  config.write(FLAGS, 2, 0x0071)
+  expect(config.read(FLAGS, 2) & 0x71).toBe(0x10)
+})

@@ -19,7 +19,7 @@ export interface Resource {
 export interface ConfigOwner {
   readonly fn: PciFunction
   readonly resources: readonly Resource[]
-  /** Power of two of the MSI vectors in use; 0 without. */
+  /** Power of two of the MSI vectors last asked for; 0: never yet. */
   readonly msiOrder: number
   /** MSI vectors are in use. */
   readonly usesMsi: boolean
@@ -37,6 +37,10 @@ export interface ConfigOwner {
 /** What the rules of a capability get. */
 export interface Target extends ConfigTarget {
   readonly owner: ConfigOwner
+  /** BAR and ROM registers as they stood in the hardware at first: what a reset behind the driver's back took away. */
+  readonly realBars: readonly { readonly at: number; readonly value: number }[]
+  /** Its line is kept down. */
+  readonly lineOff: boolean
   /** BARs were written and not yet given the form of hardware. */
   barsDirty: boolean
 }

@@ -2,7 +2,7 @@
  * The configuration space as the user of a device reads and writes it: each access is cut at dwords and capabilities, and each
  * piece goes by the rules of what it belongs to. drivers/vfio/pci/vfio_pci_config.c vfio_pci_config_rw.
  */
-import { HEADER, MSI, type PciFunction, UapiError } from '@ioasis/core'
+import { COMMAND, HEADER, idsOf, MSI, type PciFunction, UapiError } from '@ioasis/core'
 import { basic } from './basic.ts'
 import { BASIC, startOf, UNASSIGNED, userView, type UserView } from './chain.ts'
 import { express } from './express.ts'
@@ -13,7 +13,7 @@ import type { ConfigOwner, Target } from './owner.ts'
 import { type Access, type Chunk, type Count, direct, get, put, raw, rawWrites } from './permission.ts'
 import { powerManagement } from './power.ts'
 import { vitalProductData } from './vital-product-data.ts'
-import { word } from './words.ts'
+import { dword, setWord, word } from './words.ts'
 
 type Rules = Access<Target>
 
@@ -40,14 +40,17 @@ export class UserConfigSpace {
   readonly #view: UserView
   readonly #msi: Rules
 
-  /** @param intx the function's line is connected; else the user sees no interrupt pin */
-  constructor(owner: ConfigOwner, intx: boolean) {
+  /** @param intx the function's line is connected; else the user sees no interrupt pin @param lineOff it is kept down for good */
+  constructor(owner: ConfigOwner, intx: boolean, lineOff = false) {
     const { fn } = owner
     this.size = fn.config.length
     this.#view = userView(fn)
-    this.#target = { fn, owner, virtual: this.#view.virtual, barsDirty: true }
+    const { virtual } = this.#view
+    const realBars = [0x10, 0x14, 0x18, 0x1c, 0x20, 0x24, HEADER.ROM].map((at) => ({ at, value: dword(virtual, at) }))
+    this.#target = { fn, owner, virtual, realBars, lineOff, barsDirty: true }
     this.#msi = messageInterrupts(msiFlags(fn))
-    if (!intx) this.#view.virtual[HEADER.INTERRUPT_PIN] = 0
+    if (fn.virtfn) fillVirtual(fn, virtual)
+    if (!intx) virtual[HEADER.INTERRUPT_PIN] = 0
   }
 
   /** COMMAND as the user set it. */
@@ -98,6 +101,15 @@ export class UserConfigSpace {
     if (id === BASIC) return basic
     return id === CAPABILITY.MSI ? this.#msi : (RULES.get(id) ?? direct)
   }
+}
+
+/** What a virtual function's own registers do not say: its ids, and that its memory is on (vfio_config_init). */
+function fillVirtual(fn: PciFunction, virtual: Uint8Array): void {
+  const { vendor, device } = idsOf(fn)
+  setWord(virtual, HEADER.VENDOR_ID, vendor)
+  setWord(virtual, HEADER.DEVICE_ID, device)
+  setWord(virtual, HEADER.COMMAND, word(virtual, HEADER.COMMAND) | COMMAND.MEMORY)
+  virtual[HEADER.INTERRUPT_PIN] = 0
 }
 
 function msiFlags(fn: PciFunction): number {

@@ -14,7 +14,7 @@ function opened() {
   const world = vfioWorld()
   world.add('00:01.0')
   const container = new Container([new Type1Backend(4096)])
-  world.vfio.groups[0]?.setContainer(container)
+  world.vfio.groups[0]?.setContainer(world.vmm.caller, container)
   container.setIommu(world.vmm.caller, 3)
   const { vmm } = world
   const fd = vmm.adopt(container)

@@ -21,8 +21,8 @@ import {
   vfioIommuType1Info,
 } from '@ioasis/uapi'
 import { writeChain } from '../info-chain.ts'
-import type { Type1 } from './type1.ts'
-import { checkBitmap, reportMapping } from './dirty-pages.ts'
+import type { Type1, UnmapRequest } from './type1.ts'
+import { checkBitmap } from './dirty-pages.ts'
 import { infoCapabilities } from './info.ts'
 
 const U64 = 1n << 64n
@@ -47,22 +47,10 @@ const map: IoctlRow<Type1, VfioIommuType1DmaMap> = {
     if (iova + size > U64 || vaddr + size > U64) throw new UapiError('EOVERFLOW', what, { iova, vaddr, size })
     if ((prot.read || prot.write) === update) throw new UapiError('EINVAL', what, { flags })
     if ((size | iova | vaddr) & (type1.pageBytes - 1n)) throw new UapiError('EINVAL', what, { iova, vaddr, size })
-    if (update) updateVaddr(type1, caller, { vaddr, iova, size })
+    if (update) type1.updateVaddr(caller, { vaddr, iova, size })
     else type1.map(caller, { iova, size, vaddr }, prot)
     return { ret: 0 }
   },
-}
-
-function updateVaddr(
-  { mappings }: Type1,
-  caller: Caller,
-  { vaddr, iova, size }: { readonly vaddr: bigint; readonly iova: bigint; readonly size: bigint },
-): void {
-  const mapping = mappings.find(iova, iova + size - 1n)
-  if (!mapping) throw new UapiError('ENOENT', 'VFIO_IOMMU_MAP_DMA', { iova })
-  if (!mapping.vaddrInvalid || mapping.iova !== iova || mapping.size !== size)
-    throw new UapiError('EINVAL', 'VFIO_IOMMU_MAP_DMA', { iova, size })
-  mapping.moveTo(caller, vaddr)
 }
 
 const unmap: IoctlRow<Type1, VfioIommuType1DmaUnmap> = {
@@ -75,18 +63,14 @@ const unmap: IoctlRow<Type1, VfioIommuType1DmaUnmap> = {
     const all = (flags & ALL) !== 0
     type1.mayInvalidate((flags & VADDR) !== 0)
     checkRange(type1, iova, size, all)
-    const { pageBytes } = type1
-    if (bitmap && (!type1.tracksDirty || bitmap.pgsize !== pageBytes)) throw new UapiError('EINVAL', what, { flags })
-    const before = bitmap && { before: reporter(caller, bitmap.data, iova, pageBytes) }
+    const { pageBytes, dirty } = type1
+    if (bitmap && (!dirty.on || bitmap.pgsize !== pageBytes)) throw new UapiError('EINVAL', what, { flags })
+    const user = bitmap && { caller, data: bitmap.data, base: iova }
+    const before: Pick<UnmapRequest, 'before'> = user ? { before: (mapping) => dirty.report(mapping, user) } : {}
     const bytes = type1.unmap({ iova, size, all, invalidateVaddr: (flags & VADDR) !== 0, ...before })
     return { ret: 0, out: { size: bytes } }
   },
 }
-
-const reporter =
-  (caller: Caller, bitmap: bigint, base: bigint, pageBytes: bigint) =>
-  (mapping: Parameters<typeof reportMapping>[2]): void =>
-    reportMapping(caller, bitmap, mapping, base, pageBytes)
 
 function dirtyBitmapAt(caller: Caller, arg: bigint, argsz: number, flags: number, size: bigint): VfioBitmap {
   const what = 'VFIO_IOMMU_UNMAP_DMA'
@@ -113,7 +97,8 @@ const dirtyPages: IoctlRow<Type1, VfioIommuType1DirtyBitmap> = {
     const what = 'VFIO_IOMMU_DIRTY_PAGES'
     if (flags !== START && flags !== STOP && flags !== GET_BITMAP) throw new UapiError('EINVAL', what, { flags })
     if (flags === GET_BITMAP) reportRange(type1, caller, arg, argsz)
-    else type1.tracksDirty = flags === START
+    else if (flags === START) type1.dirty.start()
+    else type1.dirty.stop()
     return { ret: 0 }
   },
 }
@@ -127,13 +112,13 @@ function reportRange(type1: Type1, caller: Caller, arg: bigint, argsz: number): 
   if (size === 0n) throw new UapiError('EINVAL', what, { size })
   if (iova + size > U64) throw new UapiError('EOVERFLOW', what, { iova, size })
   checkBitmap(bitmap, size)
-  const { pageBytes, mappings } = type1
+  const { pageBytes, mappings, dirty } = type1
   const last = iova + size - 1n
   const unaligned = (iova | size) & (pageBytes - 1n)
-  if (bitmap.pgsize !== pageBytes || unaligned || !type1.tracksDirty)
-    throw new UapiError('EINVAL', what, { iova, size })
+  if (bitmap.pgsize !== pageBytes || unaligned || !dirty.on) throw new UapiError('EINVAL', what, { iova, size })
   type1.mustNotCut(iova, last, what)
-  for (const mapping of mappings.within(iova, last)) reportMapping(caller, bitmap.data, mapping, iova, pageBytes)
+  const user = { caller, data: bitmap.data, base: iova }
+  for (const mapping of mappings.within(iova, last)) dirty.reportAndClear(mapping, user)
 }
 
 /** The calls of a container with this back end. */

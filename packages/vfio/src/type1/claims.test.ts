@@ -10,7 +10,7 @@ test('each page a domain may reach is kept, and what is pinned is charged', () =
   const type1 = backend.open(vmm.caller, 3)
   const [group] = vfio.groups
   group?.iommu?.claim(type1, false)
-  if (group) type1.attach(group)
+  if (group) type1.attach(group, vmm.caller)
   const claims = new Type1Claims(backend, 4096)
   expect(claims.claims().map(({ kind }) => kind)).toEqual(['kept', 'count'])
   const vaddr = vmm.mmap({ bytes: 0x2000 })

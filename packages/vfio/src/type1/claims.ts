@@ -37,6 +37,8 @@ export class Type1Claims implements AuditSource {
     let pinned = 0
     for (const mapping of mappings.all) {
       charged += mapping.charged
+      // Pages that emulated devices hold are among those pinned for domains, where there is one.
+      if (!mapping.pinned) pinned += mapping.heldPages
       for (const { source, bytes } of mapping.kept) if (source === 'pin') pinned += Number(bytes) / this.#pageBytes
     }
     return { kind: 'count', what: 'type1 pages charged', actual: charged, expected: pinned }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { vfioWorld } from '../world.test-kit.ts'
-import { checkBitmap, reportMapping } from './dirty-pages.ts'
-import { Mapping } from './mapping.ts'
+import { DirtyBits } from './dirty-bits.ts'
+import { checkBitmap, writeBitmap } from './dirty-pages.ts'
 
 const bitmap = (size: bigint, pgsize = 0x1000n) => ({ pgsize, size, data: 0n })
 
@@ -11,16 +11,24 @@ test('a bitmap has one bit for each page, in whole words', () => {
   expect(() => checkBitmap(bitmap(0n), 0x1000n)).toThrow('EINVAL')
   expect(() => checkBitmap(bitmap(8n), 0x800n)).toThrow('EINVAL')
   expect(() => checkBitmap(bitmap(0x1000_0001n), 0x1000n)).toThrow('EINVAL')
+  expect(() => checkBitmap({ ...bitmap(8n), data: (1n << 47n) - 4096n }, 0x1000n)).toThrow('EINVAL')
 })
-test("bits before a mapping's own stay as the user had them", () => {
+test('what the user has in the first word stays; what is shifted beyond the pages is told again', () => {
   const { vmm } = vfioWorld()
-  const mapping = new Mapping(
-    { iova: 0x3000n, size: 0x2000n, vaddr: vmm.mmap({ bytes: 0x2000 }) },
-    { read: true, write: true },
-    vmm.caller,
-  )
-  mapping.pin(vmm.caller)
-  const data = vmm.put(Uint8Array.of(0b1001_0101, 0, 0, 0, 0, 0, 0, 0))
-  reportMapping(vmm.caller, data, mapping, 0n, 0x1000n)
-  expect(vmm.peek(data, 2)).toEqual(Uint8Array.of(0b0001_1101, 0))
+  const dirty = new DirtyBits(2)
+  dirty.setAll()
+  const data = vmm.put(Uint8Array.of(0b1000_0101, 0, 0, 0, 0, 0, 0, 0))
+  writeBitmap(vmm.caller, data, 3n, dirty)
+  expect(vmm.peek(data, 2)).toEqual(Uint8Array.of(0b1001_1101, 0))
+  dirty.clear()
+  vmm.poke(data, new Uint8Array(8))
+  writeBitmap(vmm.caller, data, 0n, dirty)
+  expect(vmm.peek(data, 2)).toEqual(Uint8Array.of(0b1001_1100, 0))
+})
+test('a bitmap that cannot be read leaves the bits shifted', () => {
+  const { vmm } = vfioWorld()
+  const dirty = new DirtyBits(2)
+  dirty.set(0)
+  expect(() => writeBitmap(vmm.caller, 0n, 3n, dirty)).toThrow('EFAULT')
+  expect([0, 1, 2, 3, 4].filter((i) => dirty.has(i))).toEqual([3])
 })

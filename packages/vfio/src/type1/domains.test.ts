@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { vfioWorld } from '../world.test-kit.ts'
 import { Domains } from './domains.ts'
+import { type1Parameters } from './parameters.ts'
 
 function groups() {
   const world = vfioWorld({ caps: { enforcesCoherency: true } })
@@ -12,19 +13,19 @@ function groups() {
 const nothing = (): boolean => false
 
 test('without a domain any page of the kernel will do', () => {
-  expect([new Domains(4096).pageSizes, new Domains(65536).pageSizes, new Domains(4096).valid]).toEqual([
-    0xffff_ffff_ffff_f000n,
-    0xffff_ffff_ffff_0000n,
-    undefined,
-  ])
+  expect([
+    new Domains(4096, type1Parameters()).pageSizes,
+    new Domains(65536, type1Parameters()).pageSizes,
+    new Domains(4096, type1Parameters()).valid,
+  ]).toEqual([0xffff_ffff_ffff_f000n, 0xffff_ffff_ffff_0000n, undefined])
 })
 test("no page is smaller than the kernel's", () => {
-  const domains = new Domains(65536)
+  const domains = new Domains(65536, type1Parameters())
   domains.attach(groups()[0], nothing, () => undefined)
   expect(domains.pageSizes).toBe(0x1_0000n)
 })
 test('a second group takes the same domain; limits are those of the groups that are left', () => {
-  const domains = new Domains(4096)
+  const domains = new Domains(4096, type1Parameters())
   const [one, two] = groups()
   let replays = 0
   for (const group of [one, two]) domains.attach(group, nothing, () => replays++)
@@ -39,7 +40,7 @@ const fail = (): never => {
   throw new Error('no memory')
 }
 test('a replay that fails leaves the group blocked', () => {
-  const domains = new Domains(4096)
+  const domains = new Domains(4096, type1Parameters())
   const [one] = groups()
   expect(() => domains.attach(one, nothing, fail)).toThrow('no memory')
   expect([domains.all.length, one.domain?.type]).toEqual([0, 'blocked'])

@@ -1,6 +1,7 @@
 /** The domains of a container: groups with equal IOMMUs share one. drivers/vfio/vfio_iommu_type1.c vfio_iommu_type1_attach_group. */
 import { type Group, type IommuDriver, type IovaRange, type PagingDomain, UapiError } from '@ioasis/core'
-import { forbidden, validRanges } from './ranges.ts'
+import type { Type1Parameters } from './parameters.ts'
+import { forbidden, narrowed, validAgain, widened, without } from './ranges.ts'
 
 /** One domain and who uses it. */
 export interface SharedDomain {
@@ -24,10 +25,16 @@ const anyPage = (pageBytes: number): bigint => BigInt.asUintN(64, -BigInt(pageBy
 export class Domains {
   readonly #list: SharedDomain[] = []
   readonly #pageBytes: number
+  readonly #parameters: Type1Parameters
   #valid: readonly IovaRange[] | undefined
+  #pageSizes = 0n
+  #smallest = 0n
 
-  constructor(pageBytes: number) {
+  /** @param pageBytes of the kernel */
+  constructor(pageBytes: number, parameters: Type1Parameters) {
     this.#pageBytes = pageBytes
+    this.#parameters = parameters
+    this.#sizePages()
   }
 
   get all(): readonly SharedDomain[] {
@@ -37,11 +44,17 @@ export class Domains {
   get valid(): readonly IovaRange[] | undefined {
     return this.#valid
   }
+  /** Whether [first, last] can be mapped. */
+  isValid(first: bigint, last: bigint): boolean {
+    return this.#valid?.some((range) => first >= range.first && last <= range.last) ?? true
+  }
+  /** Smallest page. */
+  get pageBytes(): bigint {
+    return this.#smallest
+  }
   /** Bit n set: pages of 2^n bytes. Never smaller than the kernel's. */
   get pageSizes(): bigint {
-    const sizes = this.#list.reduce((common, { domain }) => common & domain.pageSizes, (1n << 64n) - 1n)
-    const whole = anyPage(this.#pageBytes)
-    return sizes & ~whole ? (sizes & whole) | BigInt(this.#pageBytes) : sizes
+    return this.#pageSizes
   }
   /** VFIO_DMA_CC_IOMMU. */
   get enforced(): boolean {
@@ -67,16 +80,18 @@ export class Domains {
       throw error
     }
     try {
-      this.#check(group, domain, occupied)
+      const valid = this.#check(group, domain, occupied)
       const enforced = domain.coherency?.enforce() ?? false
-      if (this.#share(group, domain, enforced)) return
-      replay(domain)
-      this.#list.unshift({ domain, driver: group.devices[0]?.driver, enforced, groups: [group] })
+      if (!this.#share(group, domain, enforced)) {
+        replay(domain)
+        this.#list.unshift({ domain, driver: group.devices[0]?.driver, enforced, groups: [group] })
+        this.#sizePages()
+      }
+      this.#valid = valid
     } catch (error) {
       given()
       throw error
     }
-    this.#refresh()
   }
   /** @param last called before the last domain goes: what the container has must leave it */
   detach(group: Group, last: () => void): void {
@@ -88,12 +103,26 @@ export class Domains {
     if (shared.groups.length === 0) {
       if (this.#list.length === 1) last()
       this.#list.splice(at, 1)
+      this.#sizePages()
       shared.domain.free()
+      this.#valid = widened(this.#valid, apertures(this.#list))
     }
-    this.#refresh()
+    const left = validAgain(
+      this.#valid,
+      this.#list.flatMap(({ groups }) => groups),
+    )
+    if (left.length > 0) this.#valid = left
   }
 
-  #check(group: Group, { aperture }: PagingDomain, occupied: Occupied): void {
+  /** vfio_update_pgsize_bitmap: the sizes that all domains have. */
+  #sizePages(): void {
+    const sizes = this.#list.reduce((common, { domain }) => common & domain.pageSizes, (1n << 64n) - 1n)
+    const whole = anyPage(this.#pageBytes)
+    this.#pageSizes = sizes & ~whole ? (sizes & whole) | BigInt(this.#pageBytes) : sizes
+    this.#smallest = this.#pageSizes & -this.#pageSizes
+  }
+  /** @returns iovas that can be mapped once the group is here */
+  #check(group: Group, { aperture }: PagingDomain, occupied: Occupied): readonly IovaRange[] {
     const refuse = (why: string): UapiError =>
       new UapiError('EINVAL', 'vfio_iommu_type1_attach_group', { group: group.id, why })
     const valid = this.#valid
@@ -104,9 +133,12 @@ export class Domains {
       if (aperture.last < highest && occupied(aperture.last + 1n, highest)) throw refuse('aperture')
     }
     if (forbidden(group).some(({ first, last }) => occupied(first, last))) throw refuse('reserved')
-    if (!group.devices.every(({ caps }) => caps.isolatedMsi)) {
+    const left = without(narrowed(this.#valid, aperture), forbidden(group))
+    if (left.length === 0) throw refuse('nothing left')
+    if (!this.#parameters.unsafeInterrupts.enabled && !group.devices.every(({ caps }) => caps.isolatedMsi)) {
       throw new UapiError('EPERM', 'vfio_iommu_type1_attach_group', { group: group.id, why: 'interrupts' })
     }
+    return left
   }
   /** Moves the group over to a domain of the same kind, if that takes it. @returns whether it did; the new domain is gone then */
   #share(group: Group, fresh: PagingDomain, enforced: boolean): boolean {
@@ -117,21 +149,16 @@ export class Domains {
       if (group.attach(shared.domain) === 'ok') {
         shared.groups.unshift(group)
         fresh.free()
-        this.#refresh()
         return true
       }
       mustAttach(group, fresh)
     }
     return false
   }
-  #refresh(): void {
-    this.#valid = validRanges(
-      this.#list.map(({ domain }) => domain),
-      this.#list.flatMap(({ groups }) => groups),
-    )
-  }
 }
 
 function mustAttach(group: Group, domain: PagingDomain): void {
   if (group.attach(domain) === 'incompatible') throw new UapiError('EINVAL', 'iommu_attach_group', { group: group.id })
 }
+
+const apertures = (list: readonly SharedDomain[]): readonly IovaRange[] => list.map(({ domain }) => domain.aperture)

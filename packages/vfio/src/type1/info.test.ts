@@ -14,7 +14,7 @@ test('with one, it lists what can be mapped', () => {
   const type1 = new Type1Backend(4096).open(vmm.caller, 3)
   const [group] = vfio.groups
   group?.iommu?.claim(type1, false)
-  if (group) type1.attach(group)
+  if (group) type1.attach(group, vmm.caller)
   const ranges = infoCapabilities(type1).find(({ id }) => id === 1)?.body
   expect([ranges?.length, ranges?.[0]]).toEqual([40, 2])
 })

@@ -2,6 +2,7 @@ import { type AddressSpace, type TrappedWindow, UserFrames } from '@ioasis/core'
 import { expect, test } from 'vitest'
 import { ListDomain, vfioWorld } from '../world.test-kit.ts'
 import { Mapping } from './mapping.ts'
+import { MappingOwner } from './owner.ts'
 
 const RW = { read: true, write: true }
 
@@ -14,7 +15,11 @@ const charged = ({ locked }: AddressSpace): number => locked.pages
 
 test('memory is pinned and charged until it is unpinned', () => {
   const { vmm, frames, space } = program()
-  const mapping = new Mapping({ iova: 0n, size: 0x3000n, vaddr: vmm.mmap({ bytes: 0x3000 }) }, RW, vmm.caller)
+  const mapping = new Mapping(
+    { iova: 0n, size: 0x3000n, vaddr: vmm.mmap({ bytes: 0x3000 }) },
+    RW,
+    new MappingOwner(vmm.caller),
+  )
   mapping.pin(vmm.caller)
   expect([frames.pinned, charged(space), mapping.charged]).toEqual([3, 3, 3])
   mapping.unpin()
@@ -24,7 +29,7 @@ test('a hole, a page without the right and a limit are refused, and nothing stay
   const { vmm, frames, space } = program(0x1000)
   const uva = vmm.mmap({ bytes: 0x2000 })
   const pin = (size: bigint, vaddr: bigint): void =>
-    new Mapping({ iova: 0n, size, vaddr }, RW, vmm.caller).pin(vmm.caller)
+    new Mapping({ iova: 0n, size, vaddr }, RW, new MappingOwner(vmm.caller)).pin(vmm.caller)
   expect(() => pin(0x2000n, uva)).toThrow('ENOMEM')
   expect(() => pin(0x1000n, vmm.mmap({ bytes: 4096, write: false }))).toThrow('EFAULT')
   vmm.munmap(uva + 0x1000n, 0x1000)
@@ -44,7 +49,7 @@ test('a mapped BAR is mapped where it lies, neither pinned nor charged; one that
     onRevoke: () => () => undefined,
   }
   const uva = space.mmap({ bytes: 0x2000, window, shared: true })
-  const mapping = new Mapping({ iova: 0x1000n, size: 0x2000n, vaddr: uva }, RW, vmm.caller)
+  const mapping = new Mapping({ iova: 0x1000n, size: 0x2000n, vaddr: uva }, RW, new MappingOwner(vmm.caller))
   mapping.pin(vmm.caller)
   const domain = new ListDomain(false)
   mapping.mapTo(domain)
@@ -55,12 +60,18 @@ test('a mapped BAR is mapped where it lies, neither pinned nor charged; one that
     0,
   ])
   hpa = undefined
-  expect(() => new Mapping({ iova: 0n, size: 0x1000n, vaddr: uva }, RW, vmm.caller).pin(vmm.caller)).toThrow('EFAULT')
+  expect(() =>
+    new Mapping({ iova: 0n, size: 0x1000n, vaddr: uva }, RW, new MappingOwner(vmm.caller)).pin(vmm.caller),
+  ).toThrow('EFAULT')
 })
 test('moving to another process moves the charge', () => {
   const world = vfioWorld()
   const { vmm } = world
-  const mapping = new Mapping({ iova: 0n, size: 0x1000n, vaddr: vmm.mmap({ bytes: 0x1000 }) }, RW, vmm.caller)
+  const mapping = new Mapping(
+    { iova: 0n, size: 0x1000n, vaddr: vmm.mmap({ bytes: 0x1000 }) },
+    RW,
+    new MappingOwner(vmm.caller),
+  )
   mapping.pin(vmm.caller)
   const other = world.spawn()
   mapping.moveTo(other.caller, 0x5000n)

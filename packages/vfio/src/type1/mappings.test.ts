@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import { vfioWorld } from '../world.test-kit.ts'
 import { Mapping } from './mapping.ts'
+import { MappingOwner } from './owner.ts'
 import { Mappings } from './mappings.ts'
 
 const { vmm } = vfioWorld()
 const at = (iova: bigint, size: bigint): Mapping =>
-  new Mapping({ iova, size, vaddr: 0n }, { read: true, write: true }, vmm.caller)
+  new Mapping({ iova, size, vaddr: 0n }, { read: true, write: true }, new MappingOwner(vmm.caller))
 
 test('kept in order, found by any address in them', () => {
   const mappings = new Mappings()

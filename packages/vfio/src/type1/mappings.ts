@@ -1,45 +1,34 @@
 /** The mappings of a container by iova. They never overlap. */
+import { IntervalMap } from '@ioasis/core'
 import type { Mapping } from './mapping.ts'
 
-/** Sorted mappings; an insertion moves those above. */
+/** Found, added and removed in logarithmic time. */
 export class Mappings {
-  readonly #list: Mapping[] = []
+  readonly #map = new IntervalMap<Mapping>()
 
   get count(): number {
-    return this.#list.length
+    return this.#map.size
   }
   /** In order. */
   get all(): readonly Mapping[] {
-    return this.#list
+    return Array.from(this.#map.within(), ({ value }) => value)
   }
   /** Those that touch [first, last], in order. */
   within(first: bigint, last: bigint): readonly Mapping[] {
-    const from = this.#search(first)
-    let to = from
-    while (to < this.#list.length && (this.#list[to] as Mapping).iova <= last) to++
-    return this.#list.slice(from, to)
+    return Array.from(this.#map.within(first, last), ({ value }) => value)
   }
   /** The first one that touches [first, last]. */
   find(first: bigint, last: bigint): Mapping | undefined {
-    const found = this.#list[this.#search(first)]
-    return found && found.iova <= last ? found : undefined
+    return this.#map.firstIn(first, last)?.value
+  }
+  /** The one that is exactly [first, last]. */
+  exact(first: bigint, last: bigint): Mapping | undefined {
+    return this.#map.exact(first, last)
   }
   add(mapping: Mapping): void {
-    this.#list.splice(this.#search(mapping.iova), 0, mapping)
+    if (!this.#map.insert(mapping.iova, mapping.last, mapping)) throw new Error('type1: mappings overlap')
   }
   remove(mapping: Mapping): void {
-    this.#list.splice(this.#search(mapping.iova), 1)
-  }
-
-  /** Index of the first one that ends at or above `iova`. */
-  #search(iova: bigint): number {
-    let lo = 0
-    let hi = this.#list.length
-    while (lo < hi) {
-      const mid = (lo + hi) >>> 1
-      if ((this.#list[mid] as Mapping).last >= iova) hi = mid
-      else lo = mid + 1
-    }
-    return lo
+    this.#map.remove(mapping.iova)
   }
 }

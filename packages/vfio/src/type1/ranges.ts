@@ -1,5 +1,5 @@
 /** Iovas that a container may map: what all its domains can hold, without what any of its groups reserves. */
-import type { Group, IovaRange, PagingDomain } from '@ioasis/core'
+import type { Group, IovaRange } from '@ioasis/core'
 
 /** All of the address space. */
 export const EVERYTHING: readonly IovaRange[] = [{ first: 0n, last: (1n << 64n) - 1n }]
@@ -31,8 +31,27 @@ export const inside = (ranges: readonly IovaRange[], { first, last }: IovaRange)
 export const forbidden = (group: Group): readonly IovaRange[] =>
   group.reserved.filter(({ type }) => type !== 'relaxable')
 
-/** What is left by these domains and groups. */
-export function validRanges(domains: readonly PagingDomain[], groups: readonly Group[]): readonly IovaRange[] {
-  const held = domains.reduce((ranges, { aperture }) => inside(ranges, aperture), EVERYTHING)
-  return groups.reduce((ranges, group) => without(ranges, forbidden(group)), held)
+/** What is left when a domain comes; undefined: nothing limited iovas yet. vfio_iommu_aper_resize */
+export const narrowed = (ranges: readonly IovaRange[] | undefined, aperture: IovaRange): readonly IovaRange[] =>
+  ranges ? inside(ranges, aperture) : [aperture]
+
+/** A domain went: the ends lie where those that are left put them, without any at the ends of all. vfio_iommu_aper_expand */
+export function widened(
+  ranges: readonly IovaRange[] | undefined,
+  apertures: readonly IovaRange[],
+): readonly IovaRange[] | undefined {
+  const [all] = apertures.reduce((left, aperture) => inside(left, aperture), EVERYTHING)
+  const [lowest] = ranges ?? []
+  if (!ranges || !lowest || !all) return ranges
+  const ends = [...ranges]
+  ends[0] = { ...lowest, first: all.first }
+  ends.push({ ...(ends.pop() as IovaRange), last: all.last })
+  return ends
+}
+
+/** A group went: what it reserved can be mapped again, if it does not lie at an end. vfio_iommu_resv_refresh */
+export function validAgain(ranges: readonly IovaRange[] | undefined, groups: readonly Group[]): readonly IovaRange[] {
+  const [first, last] = [ranges?.[0]?.first, ranges?.at(-1)?.last]
+  if (first === undefined || last === undefined) return []
+  return groups.reduce<readonly IovaRange[]>((left, group) => without(left, forbidden(group)), [{ first, last }])
 }

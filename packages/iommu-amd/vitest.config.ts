@@ -1,0 +1,12 @@
+import { defineProject, mergeConfig } from 'vitest/config'
+import { shared } from '../../vitest.shared.ts'
+
+export default mergeConfig(
+  shared,
+  defineProject({
+    test: {
+      name: 'iommu-amd',
+      include: ['src/**/*.test.ts'],
+    },
+  }),
+)
