@@ -11,6 +11,12 @@ const FILES = {
   areas: ['7'],
   ioctl: ['8'],
   host: ['10'],
+  type1: ['11'],
+  device: ['12'],
+  together: ['9'],
+  amd: ['13'],
+  nested: ['13'],
+  power: ['14'],
 }
 const ROWS = fileURLToPath(new URL('rows.mjs', import.meta.url))
 
