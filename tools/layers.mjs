@@ -1,4 +1,5 @@
-// Fails when an import points against the flow of data. Read by people as the list of what may import what.
+// Fails when an import points against the flow of data, or files of one package import each other in a circle (types count).
+// Read by people as the list of what may import what.
 // node tools/layers.mjs [directory of packages; default: this repository's]
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -12,7 +13,7 @@ const PACKAGES = {
   'iommu-amd': ['core', 'page-table'],
   'iommu-mock': ['core', 'page-table'],
   uapi: ['core'],
-  'iommu-spapr': ['core', 'page-table', 'uapi'],
+  'iommu-spapr': ['core', 'uapi'],
   iommufd: ['core', 'uapi'],
   vfio: ['core', 'uapi'],
   'vfio-pci': ['core', 'uapi', 'vfio'],
@@ -63,6 +64,8 @@ const IS_TEST = (file) => /\.(test|test-d|test-kit)\.ts$/.test(file)
 const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'packages'))
 const examples = join(root, '..', 'examples')
 const bad = []
+/** File -> files of its package that it imports. */
+const graph = new Map()
 
 const sources = (dir) =>
   readdirSync(dir, { withFileTypes: true }).flatMap((e) => {
@@ -101,8 +104,28 @@ function otherPackage(name, room, test, [target, ...deep]) {
 }
 
 function check(base, file, spec) {
+  if (spec.startsWith('.')) graph.get(file).push(resolve(dirname(file), spec))
   const why = forbidden(base, file, spec)
   if (why) bad.push(`${relative(join(root, '..'), file)}: may not import '${spec}' (${why})`)
+}
+
+/** Names a circle for each import that closes one. */
+function reportCircles() {
+  const open = []
+  const done = new Set()
+  const visit = (file) => {
+    if (done.has(file)) return
+    const at = open.indexOf(file)
+    if (at >= 0) {
+      const names = [...open.slice(at), file].map((each) => relative(join(root, '..'), each).split(sep).join('/'))
+      bad.push(`${names[0]}: imports itself in a circle (${names.join(' -> ')})`)
+      return
+    }
+    open.push(file)
+    for (const next of graph.get(file) ?? []) visit(next)
+    done.add(open.pop())
+  }
+  for (const file of graph.keys()) visit(file)
 }
 
 for (const name of readdirSync(root)) {
@@ -115,11 +138,13 @@ const inExamples = Object.keys(EXAMPLES).flatMap((name) =>
 for (const [base, folder] of [...inPackages, ...inExamples].filter(([, at]) => existsSync(at))) {
   for (const file of sources(folder)) {
     const text = readFileSync(file, 'utf8')
+    graph.set(file, [])
     const imports = text.matchAll(/^\s*(?:import|export)\b[^'"]*?from\s+['"]([^'"]+)['"]/gm)
     for (const [, spec] of imports) check(base, file, spec)
     for (const [, spec] of text.matchAll(/\bimport\s*\(?\s*['"]([^'"]+)['"]/g)) check(base, file, spec)
   }
 }
+reportCircles()
 if (bad.length > 0) {
   console.error(bad.join('\n'))
   process.exit(1)

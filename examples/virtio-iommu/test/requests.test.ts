@@ -28,6 +28,30 @@ test.each([
   expect(fed([...REQUESTS, ...requests]).statuses.slice(REQUESTS.length)).toEqual(statuses)
 })
 
+test('a queue that breaks a rule stops the device until it is reset', () => {
+  const { unit, memory, reread } = fed()
+  const status = (): bigint => unit.mmio?.load(0x20, 4) ?? 0n
+  expect(status()).toBe(0xfn)
+  // The index of the available ring runs away.
+  memory.write(0x10_1002, Uint8Array.of(0xff, 0xff))
+  reread?.()
+  unit.mmio?.store(0x20, 4, 0xfn)
+  expect(status()).toBe(0x4fn)
+  unit.mmio?.store(0x20, 4, 0n)
+  expect(status()).toBe(0n)
+})
+
+test('FEATURES_OK does not stay for a driver that accepts less than is offered, or more', () => {
+  const { unit } = fed()
+  const negotiate = (features: bigint): bigint | undefined => {
+    unit.mmio?.store(0x20, 4, 0n)
+    unit.mmio?.store(0x18, 8, features)
+    unit.mmio?.store(0x20, 4, 0xbn)
+    return unit.mmio?.load(0x20, 4)
+  }
+  expect([0x1_0000_0077n, 0x1_0000_0037n, 0x77n, 0x1_0000_007fn].map(negotiate)).toEqual([0xbn, 0x3n, 0x3n, 0x3n])
+})
+
 test('a domain that its last endpoint leaves is gone with its mappings', () => {
   const detach = '0200000001000000100000000000000000000000'
   const { statuses } = fed([...REQUESTS, detach, map('1', PAGE, LAST, HPA, '3')])

@@ -123,7 +123,8 @@ const windowTexts = (group: Group): readonly string[] =>
 function summary(group: Group): string {
   if (group.name !== undefined) {
     const members = group.members.length === 1 ? 'one function' : `${group.members.length} functions`
-    return `a partitionable endpoint of ${members}: the host bridge tells it from all others, and freezes it alone`
+    const alone = group.devices[0]?.recovery ? ', and freezes it alone' : ''
+    return `a partitionable endpoint of ${members}: the host bridge tells it from all others${alone}`
   }
   if (group.members.length === 1) return 'alone: nothing else can reach it past the IOMMU'
   const decisive = new Set(group.reasons.flatMap(({ because }) => because.filter((r) => r.joined).map((r) => r.kind)))

@@ -73,6 +73,28 @@ describe('the check of what may import what', () => {
     expect(said.trim().split('\n')).toHaveLength(1)
   })
 
+  test.each<[circle: string, files: Readonly<Record<string, string>>, said: string]>([
+    [
+      'two files',
+      { 'core/src/a.ts': "import { b } from './b.ts'\n", 'core/src/b.ts': "import type { A } from './a.ts'\n" },
+      'packages/core/src/a.ts: imports itself in a circle (packages/core/src/a.ts -> packages/core/src/b.ts -> packages/core/src/a.ts)',
+    ],
+    [
+      'three files, by a re-export',
+      {
+        'vfio/src/a.ts': "import './b/b.ts'\n",
+        'vfio/src/b/b.ts': "export * from './c.ts'\n",
+        'vfio/src/b/c.ts': "import type {\n  A,\n} from '../a.ts'\n",
+      },
+      'packages/vfio/src/a.ts -> packages/vfio/src/b/b.ts -> packages/vfio/src/b/c.ts -> packages/vfio/src/a.ts',
+    ],
+  ])('a circle of %s is refused', (_, files, why) => {
+    const { status, said } = check({ ...SOUND, ...files })
+    expect(status).toBe(1)
+    expect(said).toContain(why)
+    expect(said.trim().split('\n')).toHaveLength(1)
+  })
+
   test('a package that nobody told it of is refused', () => {
     const { status, said } = check({ ...SOUND, 'iommu-other/src/a.ts': '' })
     expect(status).toBe(1)

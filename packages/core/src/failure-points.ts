@@ -5,7 +5,6 @@
  */
 import { UapiError } from './errno.ts'
 import { type Token, token } from './plugin/token.ts'
-import type { Caller } from './process/process.ts'
 
 /**
  * What fails: an `object` or a number for it, pages for a `table`, a `pin` on a page of user memory, a `descriptor`, a place in
@@ -82,7 +81,3 @@ export class FailurePoints {
 }
 /** The points of this host: the machine brings them. */
 export const Failures: Token<FailurePoints> = token('Failures')
-
-/** Passes a point on behalf of who calls. @param what for the message @throws UapiError ENOMEM when it is this one's turn */
-export const mayFail = (caller: Caller, what: string, kind: FailureKind = 'object'): void =>
-  caller.process.addressSpace.frames.failures.pass(what, kind)

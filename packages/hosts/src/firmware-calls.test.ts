@@ -78,7 +78,7 @@ describe.each(SCENARIOS)('$scenario', ({ scenario, steps, calls }) => {
       log.wanted = true
       return machine
     }
-    const outcomes = playTraces([trace], { make, audit: false })
+    const outcomes = playTraces([trace], { make })
     const differences = outcomes.flatMap((o) => o.differences).filter((d) => d.exempt === undefined)
     expect(differences.map(traceDifferenceLine)).toEqual([])
     expect(log?.calls.map(ourLine)).toEqual(calls.slice(boot(calls)).map(recordedLine))

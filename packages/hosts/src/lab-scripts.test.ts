@@ -238,14 +238,17 @@ describe('the AMD-Vi entry of a function', () => {
        pwrite @dev 7 4 u16:6
        pwrite @dev 0 0x60 u32:1
        eventfd_read @ev 10
+       sysfs_r ${AT}/irqtbl
        close @dev
        sysfs_r ${AT}/irqtbl
        sysfs_r ${AT}/devtbl`,
     )
-    const [none, table = '', entry = ''] = textsOf(played)
+    const [none, used = '', table, entry = ''] = textsOf(played)
     expect(none).toBe('IRQ lookup table not set for 0000:00:01:0')
     expect(played.find(({ op }) => op === 'eventfd_read')?.out['count']).toBe(1)
-    expect(table).toMatch(/^DeviceId 0000:00:01\.0\n/)
+    // The entry of the one vector, and none once it is given back.
+    expect(used).toMatch(/^DeviceId 0000:00:01\.0\nIRT\[\d{4}\] 0{14}[0-9a-f]{2} 0{15}1\n?$/)
+    expect(table).toBe('DeviceId 0000:00:01.0')
     expect(words(entry)[1]).toMatch(/^2[0-9a-f]{13}13$/)
   })
 })

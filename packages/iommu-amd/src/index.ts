@@ -1,14 +1,10 @@
 /** AMD-Vi: silicon, driver, and the plug-in that puts both into a host. */
 export { amdIommu, type AmdOptions, amdOptionsOf, type AmdUnitOptions, DEFAULT_UNIT, ivrsTable } from './plugin.ts'
-export {
-  buildIvrs,
-  type IvhdBlock,
-  type IvhdDevice,
-  type IvmdBlock,
-  type IvrsTable,
-  parseIvrs,
-} from './spec/ivrs-table.ts'
-export { AmdDriver, type AmdDriverOptions } from './driver/amd-driver.ts'
+export { buildIvrs } from './spec/build-ivrs.ts'
+export type { IvhdBlock, IvhdDevice, IvmdBlock, IvrsTable } from './spec/ivrs-table.ts'
+export { parseIvrs } from './spec/parse-ivrs.ts'
+export { AmdDriver } from './driver/amd-driver.ts'
+export type { AmdDriverOptions } from './driver/driver-options.ts'
 export * from './driver/command.ts'
 export { CommandBuffer, type CommandQueue, type MakeQueue, type QueueParts } from './driver/command-buffer.ts'
 export { AmdDomain } from './driver/domain.ts'

@@ -2,9 +2,9 @@
  * Two tables deep: a guest maps in its first stage, the host in the guest's memory, both at random, and what DMA reaches is
  * compared with two flat maps, byte for byte, the audit after every step.
  */
-import { DMA, flushGather, type Hpa, hex, pageRuns, Memory, Pages } from '@ioasis/core'
+import { DMA, flushGather, type Hpa, hex, type IovaRange, pageRuns, Memory, Pages } from '@ioasis/core'
 import type { PageTable } from '@ioasis/page-table'
-import { mustBeSound, RandomSource } from '@ioasis/testkit'
+import { mustBeSound, RandomSource, SteppedAudit } from '@ioasis/testkit'
 import { expect, test } from 'vitest'
 import { DATA_PAGES, Guest, nestingWorld, TABLE_PAGES } from './guest.test-kit.ts'
 import type { AmdNestedDomain } from './driver/nested-domain.ts'
@@ -33,6 +33,8 @@ class Run {
   readonly guest: Guest
   readonly spaces: readonly Space[]
   readonly counts: Record<string, number> = {}
+  /** What the last step was about, as iovas of what the function is attached to; undefined: no address. */
+  touched: IovaRange | undefined
   readonly #random: RandomSource
   /** Pages of the guest that may be written. */
   readonly #writable: boolean[]
@@ -53,6 +55,7 @@ class Run {
   }
 
   step(): void {
+    this.touched = undefined
     const pick = this.#random.below(20)
     if (pick < 4) this.#map()
     else if (pick < 6) this.#unmap()
@@ -73,6 +76,17 @@ class Run {
   #touched(page: number): void {
     this.#recent.push(page)
     if (this.#recent.length > 12) this.#recent.shift()
+    this.#about(page, 1)
+  }
+  /** Pages of a process. */
+  #about(page: number, pages: number): void {
+    const first = BASE + BigInt(page * PAGE)
+    this.touched = { first, last: first + BigInt(pages * PAGE) - 1n }
+  }
+  /** A page of the guest: where a process maps it, or else in the parent. */
+  #aboutGuestPage(page: number): void {
+    for (const { flat } of this.spaces) for (const [at, { gpa }] of flat) if (gpa === page) return this.#about(at, 1)
+    this.touched = { first: BigInt(page * PAGE), last: BigInt((page + 1) * PAGE - 1) }
   }
   #count(what: string): void {
     this.counts[what] = (this.counts[what] ?? 0) + 1
@@ -89,6 +103,7 @@ class Run {
     table.map(BASE + BigInt(at * PAGE), pageRuns([gpa * PAGE, pages * PAGE]), { read: true, write })
     for (let i = 0; i < pages; i++) flat.set(at + i, { gpa: gpa + i, write })
     this.#touched(at + this.#random.below(pages))
+    this.#about(at, pages)
     this.#count(large ? 'map a large page' : 'map')
   }
   #unmap(): void {
@@ -105,6 +120,7 @@ class Run {
       expected++
       if (i === 0 || this.#random.chance(1, 4)) this.#touched(at + i)
     }
+    this.#about(at, pages)
     const removed = table.unmap(BASE + BigInt(at * PAGE), BigInt(pages * PAGE), gather)
     if (removed !== BigInt(expected * PAGE)) throw new Error(`unmapped ${removed} bytes instead of ${expected} pages`)
     if (expected > 0) this.guest.invalidate(domain)
@@ -124,6 +140,7 @@ class Run {
     const memory = world.host.get(Memory)
     const page = this.#guestPage()
     const old = guest.backing[page]
+    this.#aboutGuestPage(page)
     const gather = flushGather()
     if (old === undefined) {
       const write = (this.#writable[page] = this.#random.chance(3, 4))
@@ -159,6 +176,7 @@ class Run {
     const any = near ? this.#random.pick(this.#recent) * PAGE + this.#random.below(PAGE) : this.#random.below(end)
     const first = Math.min(any, end)
     const iova = (nested ? BASE : 0n) + BigInt(first)
+    this.touched = { first: iova, last: iova + BigInt(length) - 1n }
     const write = this.#random.chance(1, 2)
     const parts = this.#expected(first, length, write)
     const done = parts.reduce((sum, part) => sum + part.bytes, 0)
@@ -201,15 +219,17 @@ test.each([
   { timeout: 60_000 },
   ({ seed, lag }) => {
     const run = new Run(seed, lag)
+    const audit = new SteppedAudit(run.world.host)
     for (let step = 0; step < 10_000; step++) {
       try {
         run.step()
-        if (step % 32 === 0) mustBeSound(run.world.host)
+        audit.step(run.touched)
       } catch (error) {
         throw new Error(`seed ${seed}, step ${step}: ${(error as Error).message}`, { cause: error })
       }
     }
     run.end()
+    expect([audit.steps, audit.full]).toEqual([10_000, 39])
     expect(Object.entries(run.counts).filter(([, times]) => times < 50)).toEqual([])
     expect(Object.keys(run.counts).toSorted()).toEqual([
       'blocked',

@@ -1,6 +1,7 @@
 import { AuditSource, bdf, createHost, IommuDriver, IommuUnit, Pages, Pci, Sysfs } from '@ioasis/core'
 import { describe, expect, test } from 'vitest'
 import { amdIommu, amdOptionsOf, DEFAULT_UNIT, ivrsTable, parseIvrs } from './index.ts'
+import { amdMachine } from './machine.test-kit.ts'
 
 const KEPT = {
   scope: 'all',
@@ -74,4 +75,17 @@ describe('the ACPI table of a composed host', () => {
 
 test('a block of type 10h does not tell features: they are read from the unit', () => {
   expect(features(amdIommu({ units: [{ ...DEFAULT_UNIT, old: true }] }))).toBe('17002f000048da:8\n')
+})
+test('firmware that forbids host tables: domains have the guest’s, and dirty pages cannot be told', () => {
+  using m = amdMachine({ units: [{ ...DEFAULT_UNIT, attributes: 1 }] })
+  const { caps, paging } = m.plain.device
+  expect(paging.alloc({})).toMatchObject({ mode: 'v2' })
+  expect(caps.dirtyTracking).toBe(false)
+  expect(() => paging.alloc({ dirtyTracking: true })).toThrow('EOPNOTSUPP')
+})
+test('a block of type 10h: host tables of 48 bits, and no dirty pages', () => {
+  using m = amdMachine({ units: [{ ...DEFAULT_UNIT, old: true }] })
+  const { caps, paging } = m.plain.device
+  expect(paging.alloc({}).aperture.last).toBe(2n ** 48n - 1n)
+  expect(caps.dirtyTracking).toBe(false)
 })

@@ -21,12 +21,14 @@ import {
   Sysfs,
   Tracer,
 } from '@ioasis/core'
-import { AmdDriver, type AmdDriverOptions } from './driver/amd-driver.ts'
+import { AmdDriver } from './driver/amd-driver.ts'
 import { showDebugFiles } from './driver/debug-text.ts'
+import type { AmdDriverOptions } from './driver/driver-options.ts'
 import { blocksOf, SegmentMap } from './driver/ivrs-map.ts'
 import { showUnits } from './driver/unit-attributes.ts'
 import { AmdUnit } from './hw/unit.ts'
-import { buildIvrs, type IvhdBlock, type IvhdDevice, type IvmdBlock, type IvrsTable } from './spec/ivrs-table.ts'
+import { buildIvrs } from './spec/build-ivrs.ts'
+import type { IvhdBlock, IvhdDevice, IvmdBlock, IvrsTable } from './spec/ivrs-table.ts'
 import { unitFunction } from './unit-function.ts'
 
 /** One unit of the machine. */
@@ -49,6 +51,8 @@ export interface AmdUnitOptions {
   readonly flags?: number
   /** The table's block is of type 10h: it does not tell the feature registers. */
   readonly old?: boolean
+  /** "Attributes" of its block, of type 10h "feature reporting": what firmware says against using host tables, wide interrupt entries. Default 0. */
+  readonly attributes?: number
   /** Invalidations take effect only when software waits for them. */
   readonly lag?: boolean
   /** Where the specification leaves a choice, or QEMU departs from it. Default `specification`. */
@@ -124,7 +128,7 @@ function ivrsOf({ units = [DEFAULT_UNIT], memory = [], info = EFR_SUPPORTED }: A
     registers: unit.registers,
     segment: unit.segment ?? 0,
     info: 0,
-    features: 0,
+    features: unit.attributes ?? 0,
     ...(!unit.old && { efr: unit.efr, efr2: unit.efr2 ?? 0n }),
     devices: unit.devices ?? [{ kind: 'all', settings: 0 }],
   }))
@@ -216,6 +220,7 @@ export function amdOptionsOf(
       segment: block.segment,
       flags: block.flags,
       old: block.type === 0x10,
+      attributes: block.features,
     })),
     memory: table.memory,
     info: table.info,

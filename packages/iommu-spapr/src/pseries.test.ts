@@ -47,6 +47,12 @@ describe('ownership', () => {
     expect(callsOf(machine, () => machine.claim())).toEqual(['H_STUFF_TCE', 'ibm,remove-pe-dma-window'])
     expect(machine.write(BIT59)).toBeGreaterThan(0)
   })
+  test('is looked at by the audit without a trace among the kernel’s calls', () => {
+    const machine = pseries()
+    machine.claim()
+    machine.put(machine.window(0, 12, GIB), 3, machine.page(4096))
+    expect(callsOf(machine, () => void audit(machine.host))).toEqual([])
+  })
   test('a mask of 32 bits asks for nothing', () => {
     const machine = pseries()
     expect(callsOf(machine, () => setMask(machine, machine.first, 32))).toEqual([])

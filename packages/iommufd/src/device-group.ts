@@ -6,8 +6,7 @@
  */
 import { deviceName, type FailurePoints, type Group, type PageRequest, type Pasid, UapiError } from '@ioasis/core'
 import type { AttachHandle } from './fault-queue.ts'
-import type { AttachedDevice, Hwpt } from './hwpt.ts'
-import type { HwptIoas } from './hwpt-paging.ts'
+import type { AttachedDevice, AttachedIoas, Hwpt } from './hwpt.ts'
 import { PageRequests } from './page-requests.ts'
 
 /** The key of requests without a PASID (IOMMU_NO_PASID). */
@@ -43,7 +42,7 @@ export class DeviceGroup {
     const now = this.#attachments.get(pasid)
     if (now?.devices.has(device)) refuse('EBUSY', 'attach', pasid)
     if (now && now.hwpt !== hwpt) refuse('EINVAL', 'attach', pasid)
-    if (pasid === RID) reserve(hwpt.paging.ioas, device)
+    if (pasid === RID) reserve(hwpt.ioas, device)
     if (now) now.devices.add(device)
     else {
       try {
@@ -81,8 +80,8 @@ export class DeviceGroup {
     if (!now?.devices.has(device)) refuse('EINVAL', 'replace', pasid)
     const { hwpt: old, handle } = now
     if (old === hwpt) return undefined
-    const moves = pasid === RID && old.paging.ioas !== hwpt.paging.ioas
-    if (moves) this.#reserveAll(now.devices, hwpt.paging.ioas)
+    const moves = pasid === RID && old.ioas !== hwpt.ioas
+    if (moves) this.#reserveAll(now.devices, hwpt.ioas)
     try {
       this.#replaceGroup(device, hwpt, pasid)
     } catch (error) {
@@ -140,7 +139,7 @@ export class DeviceGroup {
     hwpt.fault?.drop(handle)
     if (![...this.#attachments.values()].some((attached) => attached.hwpt.fault)) this.#requests.clear()
   }
-  #reserveAll(devices: ReadonlySet<AttachedDevice>, ioas: HwptIoas): void {
+  #reserveAll(devices: ReadonlySet<AttachedDevice>, ioas: AttachedIoas): void {
     try {
       for (const device of devices) reserve(ioas, device)
     } catch (error) {
@@ -151,7 +150,7 @@ export class DeviceGroup {
 }
 
 /** A device's reserved regions, the interrupt window among them, are taken out of the IOAS. @throws UapiError EADDRINUSE */
-function reserve({ table }: HwptIoas, device: AttachedDevice): void {
+function reserve({ table }: AttachedIoas, device: AttachedDevice): void {
   try {
     for (const { type, first, last } of device.iommu.reserved) {
       if (type !== 'relaxable') table.iovas.reserve(first, last, device)
@@ -161,7 +160,7 @@ function reserve({ table }: HwptIoas, device: AttachedDevice): void {
     throw error
   }
 }
-const unreserve = ({ paging }: Hwpt, device: AttachedDevice): void => paging.ioas.table.iovas.unreserve(device)
+const unreserve = ({ ioas }: Hwpt, device: AttachedDevice): void => ioas.table.iovas.unreserve(device)
 
 function refuse(errno: 'EBUSY' | 'EINVAL', what: string, pasid: Pasid): never {
   throw new UapiError(errno, `iommufd ${what}`, { pasid })

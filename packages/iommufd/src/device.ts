@@ -7,7 +7,6 @@ import { HwptNested } from './hwpt-nested.ts'
 import { allocHwpt, HwptPaging } from './hwpt-paging.ts'
 import { Ioas } from './ioas.ts'
 import type { IommufdObject } from './object.ts'
-import type { Vdevice } from './vdevice.ts'
 
 /** How a device is bound. */
 export interface BindHow {
@@ -23,7 +22,7 @@ export class Device implements IommufdObject, KernelDevice, AttachedDevice {
   users = 1
   readonly iommu: IommuDevice
   /** What a guest knows it as. */
-  vdevice: Vdevice | undefined
+  vdevice: IommufdObject | undefined
   /** It goes: no virtual device may come any more. */
   ending = false
   readonly #context: IommufdContext

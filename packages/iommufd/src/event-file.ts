@@ -1,5 +1,15 @@
 /** The file of a queue: it keeps the queue and the context. drivers/iommu/iommufd/eventq.c iommufd_eventq_init. */
-import { type Caller, type FileOps, FdTable, installFile, POLL, UapiError, type WaitQueue } from '@ioasis/core'
+import {
+  type Caller,
+  type FileOps,
+  FdTable,
+  type HandPiece,
+  installFile,
+  POLL,
+  type TakePiece,
+  UapiError,
+  type WaitQueue,
+} from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
 import type { IommufdObject } from './object.ts'
 
@@ -7,9 +17,10 @@ import type { IommufdObject } from './object.ts'
 export interface EventQueue extends IommufdObject {
   readonly waitQueue: WaitQueue
   readonly hasWaiting: boolean
-  read(into: Uint8Array): number
-  /** Takes answers; absent: nothing can be written. */
-  write?(from: Uint8Array): number
+  /** Hands over what fits into `bytes`; what cannot be handed over stays. */
+  read(bytes: number, hand: HandPiece): number
+  /** Takes answers, one after the other; absent: nothing can be written. */
+  write?(bytes: number, take: TakePiece): number
 }
 
 /** The file of a queue. */
@@ -25,12 +36,24 @@ export class EventFile implements FileOps {
     queue.users++
     context.hold()
   }
-  read(_caller: Caller, into: Uint8Array): number {
-    return this.#queue.read(into)
+  read(caller: Caller, into: Uint8Array): number {
+    let at = 0
+    return this.readPieces(caller, into.length, (piece) => {
+      into.set(piece, at)
+      at += piece.length
+      return true
+    })
   }
-  write(_caller: Caller, from: Uint8Array): number {
+  readPieces(_caller: Caller, bytes: number, hand: HandPiece): number {
+    return this.#queue.read(bytes, hand)
+  }
+  write(caller: Caller, from: Uint8Array): number {
+    let at = 0
+    return this.writePieces(caller, from.length, (bytes) => from.subarray(at, (at += bytes)))
+  }
+  writePieces(_caller: Caller, bytes: number, take: TakePiece): number {
     if (!this.#queue.write) throw new UapiError('EINVAL', 'iommufd event write')
-    return this.#queue.write(from)
+    return this.#queue.write(bytes, take)
   }
   poll(): number {
     return (this.#queue.write ? POLL.OUT : 0) | (this.#queue.hasWaiting ? POLL.IN : 0)

@@ -133,3 +133,27 @@ test('the queue lives while its file is open, and the file while the context is 
   world.client.close(fd)
   expect(world.client.poll([{ fd: out_fault_fd, events: POLL.OUT }])).toEqual([POLL.OUT])
 })
+
+test('a group that the buffer cannot take stays, with those behind it; its cookie is free again', () => {
+  const { client } = world
+  const user = client.mmap({ bytes: 8192 })
+  client.munmap(user + 4096n, 4096)
+  for (const group of [1, 2, 3]) request({ group })
+  expect(errnoOf(() => client.readTo(faults, user + 4080n, 80))).toBe('EFAULT')
+  expect(client.readTo(faults, user + 4096n - 60n, 80)).toBe(40)
+  expect(read()).toMatchObject([
+    { grpid: 2, cookie: 2 },
+    { grpid: 3, cookie: 3 },
+  ])
+})
+
+test('answers before one that cannot be read are given', () => {
+  const { client } = world
+  const user = client.mmap({ bytes: 8192 })
+  client.munmap(user + 4096n, 4096)
+  const first = request()
+  read()
+  client.poke(user + 4088n, HWPT_PAGE_RESPONSE.make({ cookie: 1, code: 0 }))
+  expect(errnoOf(() => client.writeFrom(faults, user + 4096n, 8))).toBe('EFAULT')
+  expect([client.writeFrom(faults, user + 4088n, 16), first.answer]).toEqual([8, 'success'])
+})

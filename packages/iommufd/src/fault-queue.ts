@@ -1,5 +1,14 @@
 /** Page requests handed to user space, read and answered through a file. drivers/iommu/iommufd/eventq.c. */
-import { type FailurePoints, NO_PASID, type PageRequest, POLL, UapiError, WaitQueue } from '@ioasis/core'
+import {
+  type FailurePoints,
+  type HandPiece,
+  NO_PASID,
+  type PageRequest,
+  POLL,
+  type TakePiece,
+  UapiError,
+  WaitQueue,
+} from '@ioasis/core'
 import type { IommufdObject } from './object.ts'
 import { HWPT_PAGE_RESPONSE, HWPT_PGFAULT, PAGE_RESPONSE, PGFAULT_FLAG, PGFAULT_PERM } from './uapi.ts'
 
@@ -13,6 +22,8 @@ interface RequestGroup {
   readonly handle: AttachHandle
   readonly requests: readonly PageRequest[]
 }
+
+type Refusal = 'EINVAL' | 'ENOMEM' | 'EFAULT'
 
 /** A fault queue. Its file keeps it from being destroyed, and keeps the context. */
 export class FaultQueue implements IommufdObject {
@@ -59,53 +70,65 @@ export class FaultQueue implements IommufdObject {
   }
 
   /**
-   * Takes whole groups as long as they fit.
-   * @returns bytes written, a multiple of 40; 0 when there is none
-   * @throws UapiError ESPIPE for a length that holds no whole number of records; EINVAL when the first group does not fit; ENOMEM
+   * Hands over whole groups as long as they fit.
+   * @param hand takes one record of 40 bytes
+   * @returns bytes handed over, a multiple of 40; 0 when there is none
+   * @throws UapiError ESPIPE for a length that holds no whole number of records; for the first group EINVAL when it does not fit,
+   * ENOMEM, EFAULT when it cannot be handed over: it stays then
    */
-  read(into: Uint8Array): number {
+  read(bytes: number, hand: HandPiece): number {
     const { size } = HWPT_PGFAULT
-    if (into.length % size !== 0) throw new UapiError('ESPIPE', 'iommufd fault read', { bytes: into.length })
+    if (bytes % size !== 0) throw new UapiError('ESPIPE', 'iommufd fault read', { bytes })
     let done = 0
     for (let group = this.#waiting[0]; group; group = this.#waiting[0]) {
-      if (group.requests.length * size > into.length - done) {
-        if (done === 0) throw new UapiError('EINVAL', 'iommufd fault read', { bytes: into.length })
-        break
-      }
-      const cookie = this.#cookieFor(group)
-      if (cookie === undefined) {
-        if (done === 0) throw new UapiError('ENOMEM', 'iommufd fault read')
-        break
-      }
+      const refusal = this.#hand(group, bytes - done, hand)
+      if (refusal && done === 0) throw new UapiError(refusal, 'iommufd fault read', { bytes })
+      if (refusal) break
       this.#waiting.shift()
-      for (const request of group.requests) {
-        HWPT_PGFAULT.encode({ ...describe(request), dev_id: group.handle.device.id, cookie }, into.subarray(done))
-        done += size
-      }
+      done += group.requests.length * size
     }
     return done
   }
   /**
    * Answers groups, one record of 8 bytes for each.
+   * @param take gives the next record
    * @returns bytes taken
-   * @throws UapiError ESPIPE as `read`; EINVAL for a code or cookie there is not, when it is the first one
+   * @throws UapiError ESPIPE as `read`; for the first record EINVAL for a code or cookie there is not, EFAULT when it cannot be read
    */
-  write(from: Uint8Array): number {
+  write(bytes: number, take: TakePiece): number {
     const { size } = HWPT_PAGE_RESPONSE
-    if (from.length % size !== 0) throw new UapiError('ESPIPE', 'iommufd fault write', { bytes: from.length })
-    for (let done = 0; done < from.length; done += size) {
-      const { cookie, code } = HWPT_PAGE_RESPONSE.decode(from.subarray(done, done + size))
-      const group = code === PAGE_RESPONSE.SUCCESS || code === PAGE_RESPONSE.INVALID ? this.#read[cookie] : undefined
-      if (!group) {
-        if (done > 0) return done
-        throw new UapiError('EINVAL', 'iommufd fault write', { cookie, code })
-      }
-      this.#read[cookie] = undefined
-      respond(group, code === PAGE_RESPONSE.SUCCESS ? 'success' : 'invalid')
+    if (bytes % size !== 0) throw new UapiError('ESPIPE', 'iommufd fault write', { bytes })
+    for (let done = 0; done < bytes; done += size) {
+      const record = take(size)
+      const refusal = record ? this.#answer(record) : 'EFAULT'
+      if (!refusal) continue
+      if (done > 0) return done
+      throw new UapiError(refusal, 'iommufd fault write', { bytes })
     }
-    return from.length
+    return bytes
   }
 
+  #hand(group: RequestGroup, room: number, hand: HandPiece): Refusal | undefined {
+    const { size } = HWPT_PGFAULT
+    if (group.requests.length * size > room) return 'EINVAL'
+    const cookie = this.#cookieFor(group)
+    if (cookie === undefined) return 'ENOMEM'
+    for (const request of group.requests) {
+      const record = HWPT_PGFAULT.make({ ...describe(request), dev_id: group.handle.device.id, cookie })
+      if (hand(record)) continue
+      this.#read[cookie] = undefined
+      return 'EFAULT'
+    }
+    return undefined
+  }
+  #answer(record: Uint8Array): Refusal | undefined {
+    const { cookie, code } = HWPT_PAGE_RESPONSE.decode(record)
+    const group = code === PAGE_RESPONSE.SUCCESS || code === PAGE_RESPONSE.INVALID ? this.#read[cookie] : undefined
+    if (!group) return 'EINVAL'
+    this.#read[cookie] = undefined
+    respond(group, code === PAGE_RESPONSE.SUCCESS ? 'success' : 'invalid')
+    return undefined
+  }
   /** @returns undefined when there is no memory for it */
   #cookieFor(group: RequestGroup): number | undefined {
     try {

@@ -5,7 +5,7 @@
 import { type NestedDomain, UapiError, type UserData } from '@ioasis/core'
 import type { FaultQueue } from './fault-queue.ts'
 import type { AttachedDevice, Hwpt } from './hwpt.ts'
-import type { HwptPaging } from './hwpt-paging.ts'
+import type { HwptIoas, HwptPaging } from './hwpt-paging.ts'
 import type { ObjectTable } from './object.ts'
 import { HWPT_FLAG } from './uapi.ts'
 import type { ViommuObject } from './viommu.ts'
@@ -29,6 +29,10 @@ export class HwptNested implements Hwpt {
     this.paging = on.kind === 'viommu' ? on.parent : on
     this.pasidCompatible = (flags & HWPT_FLAG.PASID) !== 0
     on.users++
+  }
+
+  get ioas(): HwptIoas {
+    return this.paging.ioas
   }
   destroy(): void {
     this.domain.free()

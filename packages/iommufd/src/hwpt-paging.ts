@@ -1,17 +1,15 @@
 /** A domain behind an IOAS. drivers/iommu/iommufd/hw_pagetable.c iommufd_hwpt_paging_alloc. */
 import { type IommuDriver, type PagingDomain, UapiError, type UserData } from '@ioasis/core'
 import type { FaultQueue } from './fault-queue.ts'
-import type { AttachedDevice, Hwpt } from './hwpt.ts'
-import type { IoPageTable } from './io-pagetable.ts'
+import type { AttachedDevice, AttachedIoas, Hwpt } from './hwpt.ts'
 import type { ObjectTable } from './object.ts'
 import { HWPT_FLAG } from './uapi.ts'
 
 const KNOWN: number = HWPT_FLAG.NEST_PARENT | HWPT_FLAG.DIRTY_TRACKING | HWPT_FLAG.FAULT_ID_VALID | HWPT_FLAG.PASID
 
 /** The IOAS of an HWPT. */
-export interface HwptIoas {
+export interface HwptIoas extends AttachedIoas {
   users: number
-  readonly table: IoPageTable
   /** Those that are filled, in the order they were made. */
   readonly hwpts: HwptPaging[]
 }
@@ -47,9 +45,6 @@ export class HwptPaging implements Hwpt {
     ioas.users++
   }
 
-  get paging(): HwptPaging {
-    return this
-  }
   get domain(): PagingDomain {
     if (!this.#domain) throw new Error('iommufd: an HWPT without a domain is used')
     return this.#domain

@@ -1,7 +1,7 @@
 /** What HWPTs of both kinds have in common: struct iommufd_hw_pagetable of drivers/iommu/iommufd/iommufd_private.h. */
 import type { Domain, IommuDevice } from '@ioasis/core'
 import type { FaultQueue } from './fault-queue.ts'
-import type { HwptPaging } from './hwpt-paging.ts'
+import type { IoPageTable } from './io-pagetable.ts'
 import type { IommufdObject } from './object.ts'
 
 /** A device that HWPTs are made for and attached to. */
@@ -11,11 +11,16 @@ export interface AttachedDevice {
   readonly iommu: IommuDevice
 }
 
+/** The IOAS behind an HWPT, as devices that attach need it: there they reserve their ranges. */
+export interface AttachedIoas {
+  readonly table: IoPageTable
+}
+
 /** The uAPI's handle of a domain. */
 export interface Hwpt extends IommufdObject {
   readonly domain: Domain
-  /** The HWPT of the IOAS behind it: itself, or a nested one's parent (find_hwpt_paging). */
-  readonly paging: HwptPaging
+  /** Of a nested one: its parent's (find_hwpt_paging). */
+  readonly ioas: AttachedIoas
   /** Devices can be attached to it for a PASID, and to others beside it. */
   readonly pasidCompatible: boolean
   /** Page requests of its devices go there. */

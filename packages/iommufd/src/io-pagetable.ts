@@ -97,7 +97,8 @@ export class IoPageTable {
   /** Removes all areas within [first, last]; a locked one ends the call with EBUSY, one that reaches out of it with ENOENT. */
   unmap(first: Iova, last: Iova): Unmapped {
     const only = this.areas.exact(first, last)
-    return only && only.accesses === 0 ? this.#unmapOne({ first, last, value: only }) : this.#unmapAll(first, last)
+    const isSimple = only?.accesses === 0 && this.#locks.size === 0
+    return isSimple ? this.#unmapOne({ first, last, value: only }) : this.#unmapAll(first, last)
   }
   /** What nearly every call asks for: one area, all of it. */
   #unmapOne(area: Placed): Unmapped {

@@ -1,7 +1,6 @@
 /** Nested domains and virtual IOMMUs on paper: a nested domain is a number, and an invalidation sets it to 0. */
 import {
   type HwQueue,
-  type IommuDevice,
   type NestedDomain,
   type PagingDomain,
   RegionPages,
@@ -100,7 +99,7 @@ function viommu(
     allocNested: (data) => nested(new PaperNested(parent, data.read(PAPER_DATA, PAPER_TYPE).value)),
     invalidate(entries) {
       for (const { value } of entries.readAll(PAPER_INVALIDATION, PAPER_TYPE)) {
-        const device: IommuDevice | undefined = frame.deviceOf(BigInt(value))
+        const device = frame.deviceOf(BigInt(value))
         if (!device) throw new UapiError('EINVAL', 'paper invalidation', { value })
         all.log.push(`invalidated ${device.fn?.name}`)
         entries.done++

@@ -102,3 +102,14 @@ test('without a free descriptor nothing is left of it', () => {
   world.client.process.limits = limits
   expect(alloc().out_veventq_id).toBe(queue)
 })
+
+test('an event that the buffer cannot take stays', () => {
+  const { client } = world
+  const user = client.mmap({ bytes: 8192 })
+  client.munmap(user + 4096n, 4096)
+  report(1, 2)
+  report(3, 4)
+  expect(errnoOf(() => client.readTo(events, user + 4088n, 20))).toBe('EFAULT')
+  expect(client.readTo(events, user + 4086n, 20)).toBe(10)
+  expect(read()).toEqual([[0, 1, 3, 4]])
+})

@@ -3,7 +3,7 @@
  * does not fit leaves a header without data at the tail, which goes when the next one comes: its number tells the loss then.
  * drivers/iommu/iommufd/eventq.c iommufd_veventq_fops_read, driver.c iommufd_viommu_report_event.
  */
-import { type FailurePoints, POLL, UapiError, WaitQueue } from '@ioasis/core'
+import { type FailurePoints, type HandPiece, POLL, UapiError, WaitQueue } from '@ioasis/core'
 import type { IommufdObject } from './object.ts'
 import { VEVENT_FLAG, VEVENT_HEADER } from './uapi.ts'
 import type { ViommuObject } from './viommu.ts'
@@ -62,30 +62,29 @@ export class Veventq implements IommufdObject {
     this.waitQueue.wake(POLL.IN)
   }
   /**
-   * Takes events as long as they fit.
-   * @returns bytes written; 0 when there is none
-   * @throws UapiError EINVAL for less than a header, and when the first event does not fit
+   * Hands over events as long as they fit.
+   * @param hand takes a header, or the data behind it
+   * @returns bytes handed over; 0 when there is none
+   * @throws UapiError EINVAL for less than a header; for the first event EINVAL when it does not fit, EFAULT when it cannot be
+   * handed over: it stays then
    */
-  read(into: Uint8Array): number {
+  read(bytes: number, hand: HandPiece): number {
     const { size } = VEVENT_HEADER
-    if (into.length < size) throw new UapiError('EINVAL', 'iommufd event read', { bytes: into.length })
+    if (bytes < size) throw new UapiError('EINVAL', 'iommufd event read', { bytes })
     let done = 0
     for (let event = this.#events[0]; event; event = this.#events[0]) {
       const { data, sequence } = event
-      const room = into.length - done
-      if (size > room) break
-      if (data && size + data.length > room) {
-        if (done === 0) throw new UapiError('EINVAL', 'iommufd event read', { bytes: into.length })
+      const needed = size + (data?.length ?? 0)
+      if (size > bytes - done) break
+      const fits = needed <= bytes - done
+      const header = VEVENT_HEADER.make({ flags: data ? 0 : VEVENT_FLAG.LOST_EVENTS, sequence })
+      if (!fits || !hand(header) || (data && !hand(data))) {
+        if (done === 0) throw new UapiError(fits ? 'EFAULT' : 'EINVAL', 'iommufd event read', { bytes })
         break
       }
       this.#events.shift()
-      const flags = data ? 0 : VEVENT_FLAG.LOST_EVENTS
-      VEVENT_HEADER.encode({ flags, sequence }, into.subarray(done))
-      done += size
-      if (!data) continue
-      into.set(data, done)
-      done += data.length
-      this.#count--
+      if (data) this.#count--
+      done += needed
     }
     return done
   }

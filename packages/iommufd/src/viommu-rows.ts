@@ -1,13 +1,15 @@
 /** Calls of queues, virtual IOMMUs and what hangs on them. drivers/iommu/iommufd/viommu.c, eventq.c. */
-import { type AnyIoctlRow, type IoctlRow, UapiError } from '@ioasis/core'
+import { type AnyIoctlRow, type Caller, type IoctlRow, UapiError, UserData } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
+import { Device } from './device.ts'
 import { closeQueue, openQueue } from './event-file.ts'
 import { FaultQueue } from './fault-queue.ts'
 import { allocHwQueue } from './hw-queue.ts'
+import { HwptPaging } from './hwpt-paging.ts'
 import * as uapi from './uapi.ts'
 import { allocVdevice } from './vdevice.ts'
 import { Veventq } from './veventq.ts'
-import { allocViommu, ViommuObject } from './viommu.ts'
+import { ViommuObject } from './viommu.ts'
 
 const row = <T>(made: IoctlRow<IommufdContext, T>): AnyIoctlRow => made
 
@@ -47,6 +49,24 @@ const veventqRow: AnyIoctlRow = row({
     closeQueue(context, caller, { id: out_veventq_id as number, fd: out_veventq_fd as number })
   },
 })
+
+/** A new slice. @throws UapiError EOPNOTSUPP, ENOENT, EINVAL; as the driver */
+function allocViommu(context: IommufdContext, caller: Caller, input: uapi.IommuViommuAlloc): ViommuObject {
+  const call = 'IOMMU_VIOMMU_ALLOC'
+  const { flags, type, dev_id, hwpt_id, data_len: bytes, data_uptr: uva } = input
+  // Type 0 is IOMMU_VIOMMU_TYPE_DEFAULT: none. `__reserved` is not looked at.
+  if (flags !== 0 || type === 0) throw new UapiError('EOPNOTSUPP', call, { flags, type })
+  const { iommu } = context.objects.find(dev_id, Device)
+  const { viommu } = iommu
+  if (!viommu?.has(type)) throw new UapiError('EOPNOTSUPP', call, { type })
+  const parent = context.objects.find(hwpt_id, HwptPaging)
+  if (!parent.nestParent) throw new UapiError('EINVAL', call, { hwpt_id })
+  const data = bytes === 0 ? undefined : new UserData(caller, { type, uva, bytes })
+  return context.objects.make(
+    () => new ViommuObject(context, type, parent, iommu),
+    (made) => made.init((frame) => viommu.alloc(frame, parent.domain, data)),
+  )
+}
 
 /** All of them. */
 export const viommuRows: readonly AnyIoctlRow[] = [

@@ -1,22 +1,30 @@
 /** Slices of an IOMMU for guests: drivers/iommu/iommufd/viommu.c iommufd_viommu_alloc_ioctl, and what driver.c offers to drivers. */
 import {
-  type Caller,
   type IommuDevice,
   type Mapping,
   UapiError,
-  UserData,
   type Viommu,
+  type ViommuDevice,
   type ViommuFrame,
 } from '@ioasis/core'
 import type { IommufdContext } from './context.ts'
-import { Device } from './device.ts'
-import { HwptPaging } from './hwpt-paging.ts'
+import type { AttachedDevice } from './hwpt.ts'
+import type { HwptPaging } from './hwpt-paging.ts'
 import type { IommufdObject } from './object.ts'
-import type { IommuViommuAlloc } from './uapi.ts'
-import type { Vdevice } from './vdevice.ts'
-import type { Veventq } from './veventq.ts'
 
-const CALL = 'IOMMU_VIOMMU_ALLOC'
+/** A device under its id in the guest, as its slice finds it. */
+export interface NumberedDevice {
+  readonly virtId: bigint
+  readonly device: AttachedDevice
+  /** The driver accepted it. */
+  readonly ready: boolean
+}
+
+/** What takes the events of one type. */
+export interface EventSink {
+  /** @throws UapiError ENOMEM; it is told as lost then */
+  report(event: Uint8Array): void
+}
 
 /** One slice. It keeps its parent; virtual devices, event queues, hardware queues and nested HWPTs keep it. */
 export class ViommuObject implements IommufdObject, ViommuFrame {
@@ -28,9 +36,9 @@ export class ViommuObject implements IommufdObject, ViommuFrame {
   /** A device behind the hardware that is sliced. */
   readonly iommu: IommuDevice
   /** By id in the guest. */
-  readonly vdevices: Map<bigint, Vdevice> = new Map()
+  readonly vdevices: Map<bigint, NumberedDevice> = new Map()
   /** One for each type. */
-  readonly veventqs: Map<number, Veventq> = new Map()
+  readonly veventqs: Map<number, EventSink> = new Map()
   readonly #context: IommufdContext
   #viommu: Viommu | undefined
 
@@ -77,26 +85,9 @@ export class ViommuObject implements IommufdObject, ViommuFrame {
     const found = this.vdevices.get(virtId)
     return found?.ready === true ? found.device.iommu : undefined
   }
-  virtIdOf(device: IommuDevice): bigint | undefined {
+  virtIdOf(device: ViommuDevice): bigint | undefined {
     // In the order of the ids, as an xarray is walked.
     const of = [...this.vdevices.values()].filter((each) => each.ready && each.device.iommu === device)
     return of.toSorted((a, b) => (a.virtId < b.virtId ? -1 : 1))[0]?.virtId
   }
-}
-
-/** IOMMU_VIOMMU_ALLOC. @throws UapiError EOPNOTSUPP, ENOENT, EINVAL; as the driver */
-export function allocViommu(context: IommufdContext, caller: Caller, input: IommuViommuAlloc): ViommuObject {
-  const { flags, type, dev_id, hwpt_id, data_len: bytes, data_uptr: uva } = input
-  // Type 0 is IOMMU_VIOMMU_TYPE_DEFAULT: none. `__reserved` is not looked at.
-  if (flags !== 0 || type === 0) throw new UapiError('EOPNOTSUPP', CALL, { flags, type })
-  const { iommu } = context.objects.find(dev_id, Device)
-  const { viommu } = iommu
-  if (!viommu?.has(type)) throw new UapiError('EOPNOTSUPP', CALL, { type })
-  const parent = context.objects.find(hwpt_id, HwptPaging)
-  if (!parent.nestParent) throw new UapiError('EINVAL', CALL, { hwpt_id })
-  const data = bytes === 0 ? undefined : new UserData(caller, { type, uva, bytes })
-  return context.objects.make(
-    () => new ViommuObject(context, type, parent, iommu),
-    (made) => made.init((frame) => viommu.alloc(frame, parent.domain, data)),
-  )
 }

@@ -76,24 +76,27 @@ function put(guest: HypercallGuest, table: TceTable, ioba: bigint, tce: bigint):
   const index = indexOf(table, ioba, 1n)
   if (index === undefined) return H_PARAMETER
   if (!isValid(guest, table, tce)) return H_TOO_HARD
-  const done = putAll(guest, table, index, tce)
+  const access = accessOf(tce)
+  const uva = access === TCE_ACCESS.NONE ? undefined : guest.uva(tce & ~PERMISSIONS)
+  if (access !== TCE_ACCESS.NONE && uva === undefined) return H_PARAMETER
+  const done = putAll(table, index, access, uva)
   if (done === H_SUCCESS) table.put(index, tce)
   return done
 }
 
-/** One entry of every linked table; one that cannot be put is cleared in the table that refuses it. */
-function putAll(guest: HypercallGuest, table: TceTable, index: number, tce: bigint): number {
-  const access = accessOf(tce)
-  const uva = access === TCE_ACCESS.NONE ? 0n : guest.uva(tce & ~PERMISSIONS)
-  if (uva === undefined) return H_PARAMETER
+/**
+ * One entry of every linked table; one that cannot be put is cleared in the table that refuses it.
+ * @param uva of its page, which must be registered; undefined: of an entry that is cleared without a look at it
+ */
+function putAll(table: TceTable, index: number, access: TceAccess, uva: bigint | undefined): number {
   for (const sink of table.sinks) {
     const { first, count } = entriesOf(table, sink, index)
     let done = true
-    for (let i = 0; i < count && done; i++)
-      done =
-        access === TCE_ACCESS.NONE
-          ? sink.unmap(first + i)
-          : sink.map(first + i, Number(uva) + i * 2 ** sink.window.pageShift, access)
+    for (let i = 0; i < count && done; i++) {
+      const page = uva === undefined ? undefined : Number(uva) + i * 2 ** sink.window.pageShift
+      if (page !== undefined && access !== TCE_ACCESS.NONE) done = sink.map(first + i, page, access)
+      else done = (page === undefined || sink.accepts(page)) && sink.unmap(first + i)
+    }
     sink.kill(first, count)
     if (done) continue
     for (let i = 0; i < count; i++) sink.drop(first + i)
@@ -128,7 +131,9 @@ function putIndirect(
   for (let i = 0; i < Number(pages); i++) if (!isValid(guest, table, values.getBigUint64(i * 8))) return H_TOO_HARD
   for (let i = 0; i < Number(pages); i++) {
     const tce = values.getBigUint64(i * 8)
-    const done = guest.uva(tce & ~PERMISSIONS) === undefined ? H_PARAMETER : putAll(guest, table, index + i, tce)
+    const uva = guest.uva(tce & ~PERMISSIONS)
+    // Linux puts a value without permissions as it puts others, and counts a mapping that nobody takes back; here it is cleared.
+    const done = uva === undefined ? H_PARAMETER : putAll(table, index + i, accessOf(tce), uva)
     if (done !== H_SUCCESS) return done
     table.put(index + i, tce)
   }

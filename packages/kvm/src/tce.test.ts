@@ -267,6 +267,13 @@ describe('many at a time', () => {
     expect([w.call(HYPERCALL.H_PUT_TCE_INDIRECT, 0, 0x8000, 2).ret, [...w.hw.made.keys()]]).toEqual([H_SUCCESS, [0, 1]])
     expect(w.get(0x1000)).toBe(0x2001n)
   })
+  test('H_PUT_TCE_INDIRECT wants the page of a value without permissions registered, too', () => {
+    const w = linked()
+    w.put(0x1000, 0x5003)
+    list(w, 0x8000n, [0x1003n, 0n, 0x4_1000n, 0x2003n])
+    expect(w.call(HYPERCALL.H_PUT_TCE_INDIRECT, 0, 0x8000, 4).ret).toBe(H_TOO_HARD)
+    expect([[...w.hw.made.keys()], w.region?.mapped, w.get(0x1000), w.get(0x3000)]).toEqual([[0], 2, 0n, 0n])
+  })
   test.each<[string, number, number, number]>([
     ['too many', 0x8000, 513, H_PARAMETER],
     ['a list that is not aligned', 0x8010, 2, H_PARAMETER],

@@ -20,8 +20,9 @@ import { layoutOf, type Level } from './layout.ts'
 import { type LeafVisitor, lookup, visitLeaves } from './lookup.ts'
 import { type LeafBits, mapRuns } from './map.ts'
 import { splitAt } from './split.ts'
-import { type RootListener, type TableMemory, Tables } from './tables.ts'
-import { clearRange } from './unmap.ts'
+import type { TableMemory } from './table-memory.ts'
+import { type RootListener, Tables } from './tables.ts'
+import { clearBottom, clearRange } from './unmap.ts'
 
 /**
  * One page table. The driver puts `root` where its hardware looks, and flushes what a gather names before it calls
@@ -113,15 +114,18 @@ export class PageTable {
     split(last)
     const lastHi = hiWord()
     const lastLo = loWord()
-    const isBottom = splitAt(t, firstHi, firstLo)
+    const bottom = splitAt(t, firstHi, firstLo)
     const inOneTable = firstHi === lastHi && (firstLo ^ lastLo) >>> t.layout.bottomShift === 0
-    if (!isBottom || !inOneTable) {
+    if (bottom === undefined || !inOneTable) {
       split(last + 1n)
       const endHi = hiWord()
       const endLo = loWord()
       if (t.reaches(endHi, endLo)) splitAt(t, endHi, endLo)
     }
-    const removed = clearRange(t, t.root, t.topLevel, firstHi, firstLo, lastHi, lastLo, gather)
+    const removed =
+      bottom !== undefined && inOneTable
+        ? clearBottom(t, bottom, firstHi, firstLo, lastHi, lastLo, gather)
+        : clearRange(t, t.root, t.topLevel, firstHi, firstLo, lastHi, lastLo, gather)
     if (removed === 0) return 0n
     if (iova < gather.first) gather.first = iova
     if (last > gather.last) gather.last = last

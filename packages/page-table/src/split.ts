@@ -7,31 +7,31 @@ import type { Tables } from './tables.ts'
  * Makes a page begin at an iova, if one lies across it: each step replaces a page by a table of the next smaller ones
  * that translates alike, with the same permissions, in one store. What a unit has cached of the larger page stays right
  * until something in its range is unmapped and flushed.
- * @returns whether the way led to a bottom table of single pages: then no page lies across any address in that table's reach
+ * @returns the bottom table of single pages that the way led to: no page lies across any address in its reach; undefined: none
  * @throws UapiError ENOMEM; all translations are as before
  */
-export function splitAt(t: Tables, hi: number, lo: number): boolean {
+export function splitAt(t: Tables, hi: number, lo: number): Hpa | undefined {
   const { hasContiguous } = t.layout
   let table = t.root
   for (let depth = t.topLevel; depth >= 0; depth--) {
-    if (depth === 0 && !hasContiguous) return true
+    if (depth === 0 && !hasContiguous) return table
     const level = t.layout.levels[depth] as Level
     const index = indexAt(level, hi, lo)
     t.load(table, index)
-    if (!t.present) return false
+    if (!t.present) return undefined
     if (t.isTable(level)) {
       table = t.tableAddress
       continue
     }
     const shift = t.pageShift(level)
-    if (isMultiple(hi, lo, shift)) return false
+    if (isMultiple(hi, lo, shift)) return undefined
     const item = itemOf(t, depth)
     if (shift > item.shift) divide(t, table, depth, index, shift)
-    if (isMultiple(hi, lo, item.shift)) return false
+    if (isMultiple(hi, lo, item.shift)) return undefined
     t.load(table, index)
     table = lower(t, table, depth, index)
   }
-  return false
+  return undefined
 }
 
 const isMultiple = (hi: number, lo: number, shift: number): boolean =>

@@ -1,45 +1,25 @@
 /**
- * The tables of one page table in memory: entries are loaded and stored through the CPU, pages come from the allocator.
+ * The tables of one page table in memory: how they are made, linked and counted. Their pages come from the allocator.
  *
  * Invariants, between calls: a table other than the root has at least one entry present (so an entry that points to a
  * table always means that something is mapped there), and `occupancy` holds, for each linked table, how many are.
  */
-import { CHUNK_BYTES, CHUNK_MASK, chunkIndex, type Cpu, type Hpa, hpaHi, hpaLo, hpaOf } from '@ioasis/core'
-import { indexAt, type Layout, type Level, swap32 } from './layout.ts'
-
-/** Where table pages come from; core's page allocator is one. */
-export interface TablePages {
-  /** @returns naturally aligned pages, whose zeros are in memory and not only in a cache @throws UapiError ENOMEM */
-  alloc(bytes: number, what?: string): Hpa
-  free(hpa: Hpa, bytes: number): void
-}
-
-/** The memory a page table lives in. */
-export interface TableMemory {
-  /** Whoever writes the tables. */
-  readonly cpu: Cpu
-  readonly pages: TablePages
-  /** The hardware's walks do not snoop (VT-d: ECAP.C is 0): CLFLUSH what was written. */
-  readonly flushWrites: boolean
-}
+import { type Hpa, hpaHi, hpaLo } from '@ioasis/core'
+import { Entries } from './entries.ts'
+import { indexAt, type Layout, type Level } from './layout.ts'
+import type { TableMemory, TablePages } from './table-memory.ts'
 
 /** Told of a new root before anything is mapped that the old one does not reach; what hardware remembers of the old stays right. */
 export type RootListener = (root: Hpa, topLevel: number) => void
 
 /** The tables of one page table. */
-export class Tables {
-  readonly layout: Layout
+export class Tables extends Entries {
   /** The top table and its level: `layout.topLevel` until it grows. */
   root: Hpa
   topLevel: number
   /** Entries present in each linked table, the root included. */
   readonly occupancy: Map<Hpa, number> = new Map()
-  /** Value of the entry that the last `load` read, in the specification's bit order. */
-  lo = 0
-  hi = 0
-  readonly #cpu: Cpu
   readonly #pages: TablePages
-  readonly #flushWrites: boolean
   readonly #rootChanged: RootListener | undefined
   readonly #path: Hpa[] = []
   /** Bits of an iova's words that the root does not reach: set in none that is mapped. */
@@ -48,13 +28,11 @@ export class Tables {
 
   /** @throws UapiError ENOMEM */
   constructor(layout: Layout, memory: TableMemory, rootChanged?: RootListener) {
-    this.layout = layout
+    super(layout, memory)
     this.topLevel = layout.topLevel
     this.#rootChanged = rootChanged
     this.#setReach()
-    this.#cpu = memory.cpu
     this.#pages = memory.pages
-    this.#flushWrites = memory.flushWrites
     this.root = this.alloc()
     this.occupancy.set(this.root, 0)
   }
@@ -77,95 +55,6 @@ export class Tables {
   /** Gives a table's page back. */
   free(table: Hpa): void {
     this.#pages.free(table, this.layout.tableBytes)
-  }
-
-  /** Raw view of the chunk that holds an address of a table; undefined: go through `load` and `store`. */
-  view(at: Hpa): Int32Array | undefined {
-    const chunk = chunkIndex(hpaHi(at), hpaLo(at))
-    const words = this.#cpu.words
-    return (chunk < words.length ? words[chunk] : undefined) ?? this.#cpu.chunkForWriting(chunk)
-  }
-  /** Where in its chunk's view an entry lies. */
-  wordAt(table: Hpa, index: number): number {
-    return ((hpaLo(table) + (index << 3)) & CHUNK_MASK) >>> 2
-  }
-  /** Last index, counted from `index` on, that lies in the same chunk; tables smaller than a chunk never cross one. */
-  lastInView(table: Hpa, index: number, last: number): number {
-    const room = (CHUNK_BYTES - ((hpaLo(table) + (index << 3)) & CHUNK_MASK)) >>> 3
-    return last - index < room ? last : index + room - 1
-  }
-
-  /** Reads an entry into `lo` and `hi`. */
-  load(table: Hpa, index: number): void {
-    const at = hpaLo(table) + (index << 3)
-    const chunk = chunkIndex(hpaHi(table), at)
-    const words = this.#cpu.words
-    const view = chunk < words.length ? words[chunk] : undefined
-    let first: number
-    let second: number
-    if (view !== undefined) {
-      const i = (at & CHUNK_MASK) >>> 2
-      first = view[i] as number
-      second = view[i + 1] as number
-    } else {
-      this.#cpu.loadWords(table + index * 8)
-      first = this.#cpu.lo
-      second = this.#cpu.hi
-    }
-    const swapped = this.layout.swapped
-    this.lo = swapped ? swap32(second) : first
-    this.hi = swapped ? swap32(first) : second
-  }
-  /** Writes an entry; nothing is flushed. */
-  store(table: Hpa, index: number, lo: number, hi: number): void {
-    const swapped = this.layout.swapped
-    this.#cpu.storeWords(table + index * 8, swapped ? swap32(hi) : lo, swapped ? swap32(lo) : hi)
-  }
-  /** Makes entries [index, last] visible to hardware that does not snoop. */
-  flush(table: Hpa, index: number, last: number): void {
-    if (this.#flushWrites) this.#cpu.clflush(table + index * 8, (last - index + 1) * 8)
-  }
-
-  /** Whether the loaded entry is present. */
-  get present(): boolean {
-    return ((this.lo & this.layout.presentLo) | (this.hi & this.layout.presentHi)) !== 0
-  }
-  /** Whether the loaded, present entry points to a table, at the level it was read from. */
-  isTable(level: Level): boolean {
-    return (
-      level.hasTables &&
-      ((this.lo ^ level.tableLo) & level.testedLo) === 0 &&
-      ((this.hi ^ level.tableHi) & level.testedHi) === 0
-    )
-  }
-  /** The table that the loaded entry points to. */
-  get tableAddress(): Hpa {
-    return hpaOf(this.hi & this.layout.addressHi, this.lo & this.layout.addressLo)
-  }
-  /** log2 of the bytes of the page that the loaded entry is (a part of). */
-  pageShift(level: Level): number {
-    const f = this.layout
-    const coded =
-      f.hasContiguous &&
-      ((this.lo ^ f.contiguousLo) & f.contiguousTestedLo) === 0 &&
-      ((this.hi ^ f.contiguousHi) & f.contiguousTestedHi) === 0
-    return coded ? this.#codedShift() : level.shift
-  }
-  /** First byte of the page of 2^shift bytes that the loaded entry is (a part of). */
-  pageAddress(shift: number): Hpa {
-    const address = this.tableAddress
-    return shift < 32
-      ? hpaOf(hpaHi(address), hpaLo(address) & (-1 << shift))
-      : hpaOf(hpaHi(address) & (-1 << (shift - 32)), 0)
-  }
-  /** The size is one bit above the lowest zero of the address field. */
-  #codedShift(): number {
-    const granuleShift = (this.layout.levels[0] as Level).shift
-    const zerosLo = ~this.lo & (-1 << granuleShift)
-    const bit = zerosLo & -zerosLo
-    if (bit !== 0) return 32 - Math.clz32(bit)
-    const zerosHi = ~this.hi & this.layout.addressHi
-    return 64 - Math.clz32(zerosHi & -zerosHi)
   }
 
   /** Whether the tables, as tall as they are now, have a place for an iova. */
@@ -256,7 +145,7 @@ export class Tables {
     const lo = tableLo | hpaLo(child)
     const hi = tableHi | hpaHi(child)
     this.store(table, index, lo, hi)
-    if (!this.#flushWrites) return
+    if (!this.flushWrites) return
     this.flush(table, index, index)
     const { flushedLo, flushedHi } = this.layout
     if (flushedLo | flushedHi) this.store(table, index, lo | flushedLo, hi | flushedHi)

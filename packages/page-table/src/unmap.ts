@@ -59,6 +59,28 @@ export function clearRange(
   return bytes
 }
 
+/**
+ * The same for a range within one bottom table that is known: the tables above are met only when it becomes empty.
+ * @returns the bytes that were mapped
+ */
+export function clearBottom(
+  t: Tables,
+  table: Hpa,
+  firstHi: number,
+  firstLo: number,
+  lastHi: number,
+  lastLo: number,
+  gather: FlushGather,
+): number {
+  const level = t.layout.levels[0] as Level
+  const from = indexAt(level, firstHi, firstLo)
+  const to = indexAt(level, lastHi, lastLo)
+  const bytes = clearPages(t, table, level, from, to, gather)
+  // The walk from the root finds nothing more to clear, and takes out what is empty.
+  if (t.occupancy.get(table) === 0) clearRange(t, t.root, t.topLevel, firstHi, firstLo, lastHi, lastLo, gather)
+  return bytes
+}
+
 /** Keeps the smallest page removed. */
 function note(gather: FlushGather, bytes: number): void {
   if (gather.granule === 0 || bytes < gather.granule) gather.granule = bytes

@@ -37,6 +37,7 @@ export class VfioPciDevice implements VfioDriver, HeldFunction {
   readonly #tokens: TokenSide
   /** It was used and could not be reset when it was closed. */
   needsReset = false
+  msiOrder = 0
   /** As they stood when the driver took the function. */
   readonly parameters: VfioPciParameters
   #session: PciSession | undefined

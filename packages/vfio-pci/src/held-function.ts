@@ -45,6 +45,8 @@ export interface HeldFunction {
   readonly virtualFunctionsOn: boolean
   /** It was used and could not be reset when it was closed. */
   needsReset: boolean
+  /** Vectors of MSI that were asked for last, as a power of two: also by an earlier user (`msi_qmax`); 0: never yet. */
+  msiOrder: number
   /** While somebody uses it. */
   readonly session: FunctionUser | undefined
   /** The device as VFIO knows it. */

@@ -48,3 +48,20 @@ test('when the last user goes the bus is reset, if its functions cannot be one b
   vmm.close(two)
   expect(resets() - before).toBe(1)
 })
+test('what lies behind a further bridge is in another set, and not owned though its user has it', () => {
+  const inner = new Model({ bridge: true })
+  inner.config.set([1, 2, 2], 0x18)
+  const models = {
+    '00:03.0': new Model({ bridge: true }),
+    '01:00.0': inner,
+    '01:01.0': new Model(),
+    '02:00.0': new Model(),
+  }
+  models['00:03.0'].config.set([0, 1, 2], 0x18)
+  const { vmm, open } = pciWorld(models)
+  const one = open(0)
+  open(1)
+  const { out, bytes } = vmm.attempt(one, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, {}, new Uint8Array(24))
+  const ids = new Int32Array(bytes.slice(12).buffer)
+  expect([out.count, out.flags, ids[0], ids[2], ids[4]]).toEqual([3, 1, -1, -1, 1])
+})

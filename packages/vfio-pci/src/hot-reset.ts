@@ -71,8 +71,8 @@ function groupId({ parts }: HeldFunction, fn: PciFunction): number {
   if (!group) throw new UapiError('EPERM', 'vfio_pci_fill_devs', { function: fn.name })
   return group.id
 }
-function deviceId({ parts }: HeldFunction, own: VfioDevice, fn: PciFunction): number {
-  const other = parts.vfio.deviceOf(fn)
+function deviceId(device: HeldFunction, own: VfioDevice, fn: PciFunction): number {
+  const other = inOneSet(device.fn, fn) ? device.parts.vfio.deviceOf(fn) : undefined
   return (other && own.binding && ownedAs(other, own.binding.spaces)) ?? VFIO_PCI_DEVID.NOT_OWNED
 }
 /** The device's id in an address-space file; `OWNED` when only its group is bound there; undefined when it is not. */
@@ -115,12 +115,14 @@ function groupsAt(caller: Caller, arg: bigint, count: number): readonly GroupFil
   })
 }
 
+/** A virtual function is a set of its own, and what lies deeper is in another one (vfio_pci_core_register_device). */
+const inOneSet = (fn: PciFunction, other: PciFunction): boolean =>
+  fn === other || (fn.parent === other.parent && !fn.virtfn && !other.virtfn)
+
 /** The devices on the bus, when this driver has all of them. */
 function resettable(device: HeldFunction): readonly HeldFunction[] | undefined {
-  const { parent, virtfn } = device.fn
-  // A virtual function is a set of its own (vfio_pci_core_register_device), and what lies deeper is in another one.
-  const set = affected(device).map((fn) => (fn.parent === parent && !fn.virtfn ? device.parts.deviceOf(fn) : undefined))
-  return !virtfn && set.every((one) => one !== undefined) ? set : undefined
+  const set = affected(device).map((fn) => (inOneSet(device.fn, fn) ? device.parts.deviceOf(fn) : undefined))
+  return set.every((one) => one !== undefined) ? set : undefined
 }
 
 function resetAll(set: readonly HeldFunction[]): void {

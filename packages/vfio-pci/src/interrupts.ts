@@ -11,10 +11,12 @@ import {
 } from '@ioasis/core'
 import { VFIO_PCI_IRQ } from '@ioasis/uapi'
 import { Intx, setLine } from './intx.ts'
-import { MessageVectors } from './message-vectors.ts'
+import { MessageVectors, type VectorParts } from './message-vectors.ts'
 import type { HiddenTable } from './regions.ts'
 
 const WHAT = 'VFIO_DEVICE_SET_IRQS'
+
+type EventData = Extract<VfioIrqRequest['data'], { readonly kind: 'eventfd' }>
 
 /** What they are made of. */
 export interface InterruptParts {
@@ -27,8 +29,10 @@ export interface InterruptParts {
   readonly maskable: boolean
   /** The line is kept down for good. */
   readonly lineOff: boolean
-  /** The function's IOMMU lets its messages pass from now on. @throws UapiError ENOMEM */
-  readonly allowMessages: () => void
+  /** The function's IOMMU lets messages of these vectors pass from now on. @returns takes it back @throws UapiError ENOMEM */
+  readonly allowMessages: VectorParts['allowMessages']
+  /** MSI was switched on for so many vectors, as a power of two. */
+  readonly usedMsi: (order: number) => void
 }
 
 /** The interrupts of one opened device: of INTx, MSI and MSI-X one kind at a time. */
@@ -37,7 +41,6 @@ export class DeviceInterrupts {
   #intx: Intx | undefined
   #vectors: MessageVectors | undefined
   #hidden = false
-  #msiOrder = 0
   /** Events of errors and of the host wanting the device back. */
   readonly #events = new Map<number, EventFd>()
 
@@ -45,10 +48,7 @@ export class DeviceInterrupts {
     this.#parts = parts
   }
 
-  /** Vectors of MSI that were asked for last, as a power of two: it stays when MSI is switched off (`msi_qmax`). */
-  get msiOrder(): number {
-    return this.#msiOrder
-  }
+  /** MSI is what the user has. */
   get usesMsi(): boolean {
     return this.#usesMsi
   }
@@ -128,23 +128,23 @@ export class DeviceInterrupts {
     if (mine && count === 0 && data.kind === 'none') return this.#disable()
     if (!mine && (this.#vectors || this.#intx)) throw new UapiError('EINVAL', WHAT, { index })
     if (data.kind === 'eventfd') {
-      if (mine) connectAll(mine, start, count, data.event)
-      else this.#startVectors(index, start, count, data.event)
+      if (mine) connectAll(mine, start, data)
+      else this.#startVectors(index, start, data)
       return
     }
     if (!mine) throw new UapiError('EINVAL', WHAT, { index })
     for (let i = 0; i < count; i++) if (data.kind === 'none' || data.values[i]) mine.signal(start + i)
   }
-  #startVectors(index: number, start: number, count: number, event: (i: number) => EventFd | undefined): void {
+  #startVectors(index: number, start: number, data: EventData): void {
     const { fn, interrupts, cpu, table, allowMessages } = this.#parts
     const vectors = new MessageVectors(
       { fn, interrupts, cpu, allowMessages, table: index === VFIO_PCI_IRQ.MSIX ? table : undefined },
-      start + count,
+      start + data.fds.length,
     )
     this.#vectors = vectors
-    if (!vectors.isMsix) this.#msiOrder = vectors.order
+    if (!vectors.isMsix) this.#parts.usedMsi(vectors.order)
     try {
-      connectAll(vectors, start, count, event)
+      connectAll(vectors, start, data)
     } catch (error) {
       this.#disable()
       throw error
@@ -175,21 +175,16 @@ export class DeviceInterrupts {
 }
 
 /** All or none of the range stays connected. */
-function connectAll(
-  vectors: MessageVectors,
-  start: number,
-  count: number,
-  event: (i: number) => EventFd | undefined,
-): void {
+function connectAll(vectors: MessageVectors, start: number, { fds, event }: EventData): void {
   let done = 0
   try {
-    for (; done < count; done++) {
-      const n = start + done
-      vectors.connect(n, undefined)
-      vectors.connect(n, event(done))
+    for (; done < fds.length; done++) {
+      const i = done
+      if ((fds[i] as number) < 0) vectors.disconnect(start + i)
+      else vectors.connect(start + i, () => event(i))
     }
   } catch (error) {
-    for (let i = 0; i <= done; i++) vectors.connect(start + i, undefined)
+    for (let i = 0; i <= done; i++) vectors.disconnect(start + i)
     throw error
   }
 }

@@ -83,3 +83,16 @@ test('MSI mask bits are clear for vectors with an event alone, and all clear in 
   stop()
   expect(mask()).toBe(0)
 })
+test('MSI for three has three, although the hardware takes four; what is beyond is refused before its descriptor is looked at', () => {
+  const { set, stop, vmm, host, fn } = withVectors({ msi: 0x0084 }, 1)
+  expect(set(0, vmm.eventfd(), vmm.eventfd(), vmm.eventfd())).toBeUndefined()
+  expect((fn('00:01.0').readConfig(AT.msi + 2, 2) & 0x70) >> 4).toBe(2)
+  expect([set(3, vmm.eventfd()), set(3, 999), set(3, -1), set(1, 999)]).toEqual([
+    'EINVAL',
+    'EINVAL',
+    undefined,
+    'EBADF',
+  ])
+  stop()
+  expect((host.get(Interrupts) as unknown as { allocated: number }).allocated).toBe(0)
+})

@@ -25,8 +25,12 @@ export interface VectorParts {
   readonly cpu: Cpu
   /** Where the MSI-X table lies in host memory; undefined: MSI. */
   readonly table: (HiddenTable & { readonly hpa: number }) | undefined
-  /** The function's IOMMU lets its messages pass from now on. @throws UapiError ENOMEM */
-  readonly allowMessages: () => void
+  /**
+   * The function's IOMMU lets messages of these vectors pass from now on.
+   * @returns takes it back; undefined: messages need no leave
+   * @throws UapiError ENOMEM
+   */
+  readonly allowMessages: (vectors: readonly number[]) => (() => void) | undefined
 }
 interface Slot {
   readonly vector: number
@@ -38,6 +42,10 @@ interface Slot {
 export class MessageVectors {
   readonly #parts: VectorParts
   readonly #slots = new Map<number, Slot>()
+  /** Vectors of MSI that fill its block up to a power of two: allocated, and nobody's. */
+  readonly #spare: readonly number[]
+  /** Take back what the IOMMU allows. */
+  readonly #refusals: (() => void)[] = []
   /** MSI: how many were asked for, a power of two. */
   readonly order: number
 
@@ -46,9 +54,10 @@ export class MessageVectors {
     if (count === 0) throw new UapiError('ERANGE', 'pci_alloc_irq_vectors', { count })
     this.#parts = parts
     this.order = Math.ceil(Math.log2(count))
-    parts.allowMessages()
     const vectors = parts.table ? allocate(parts.interrupts, count) : allocateBlock(parts.interrupts, 2 ** this.order)
-    vectors.forEach((vector, n) => this.#slots.set(n, { vector, event: undefined, stop: undefined }))
+    this.#allow(vectors)
+    vectors.slice(0, count).forEach((vector, n) => this.#slots.set(n, { vector, event: undefined, stop: undefined }))
+    this.#spare = vectors.slice(count)
     setLine(parts.fn, false)
     this.program()
   }
@@ -56,19 +65,27 @@ export class MessageVectors {
     return this.#parts.table !== undefined
   }
 
-  /** Connects vector `n`, or disconnects it. MSI-X vectors beyond the first ones are allocated now. @throws UapiError ENOSPC, EINVAL */
-  connect(n: number, event: EventFd | undefined): void {
+  /**
+   * Connects vector `n`. MSI-X vectors beyond the first ones are allocated now, and stay also when there is no such event.
+   * @param event looked for once the vector is there
+   * @throws UapiError ENOSPC; EINVAL beyond the vectors of MSI; as `event`
+   */
+  connect(n: number, event: () => EventFd | undefined): void {
+    this.disconnect(n)
+    const slot = this.#slots.get(n) ?? this.#add(n)
+    const found = event()
+    if (!found) return
+    slot.event = found
+    slot.stop = this.#parts.interrupts.handle(slot.vector, () => found.signal())
+    this.#maskUnused(n, slot)
+  }
+  /** Vector `n` signals nothing any more; harmless when it did not. */
+  disconnect(n: number): void {
     const slot = this.#slots.get(n)
     slot?.stop?.()
-    if (slot) {
-      slot.stop = slot.event = undefined
-      this.#maskUnused(n, slot)
-    }
-    if (!event) return
-    const used = slot ?? this.#add(n)
-    used.event = event
-    used.stop = this.#parts.interrupts.handle(used.vector, () => event.signal())
-    this.#maskUnused(n, used)
+    if (!slot) return
+    slot.stop = slot.event = undefined
+    this.#maskUnused(n, slot)
   }
   /** As if vector `n` had come. */
   signal(n: number): void {
@@ -93,16 +110,31 @@ export class MessageVectors {
       stop?.()
       interrupts.free(vector)
     }
+    for (const vector of this.#spare) interrupts.free(vector)
+    for (const refuse of this.#refusals.splice(0)) refuse()
     this.#slots.clear()
     setLine(fn, !lineOff)
   }
 
   #add(n: number): Slot {
     if (!this.#parts.table) throw new UapiError('EINVAL', 'vfio_msi_alloc_irq', { vector: n })
-    const [vector] = allocate(this.#parts.interrupts, 1)
+    const vectors = allocate(this.#parts.interrupts, 1)
+    this.#allow(vectors)
+    const [vector] = vectors
     const slot: Slot = { vector: vector as number, event: undefined, stop: undefined }
     this.#slots.set(n, slot)
     return slot
+  }
+  /** @throws UapiError ENOMEM, the vectors being given back */
+  #allow(vectors: readonly number[]): void {
+    const { allowMessages, interrupts } = this.#parts
+    try {
+      const refuse = allowMessages(vectors)
+      if (refuse) this.#refusals.push(refuse)
+    } catch (error) {
+      for (const vector of vectors) interrupts.free(vector)
+      throw error
+    }
   }
   #writeEntry(n: number, { vector, event }: Slot): void {
     const { fn, cpu, table } = this.#parts

@@ -91,7 +91,8 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
       express: fn.capability(CAP.EXPRESS) !== 0,
       maskable,
       lineOff,
-      allowMessages: () => parts.groups.deviceOf(fn)?.allowMessages?.(),
+      allowMessages: (vectors) => parts.groups.deviceOf(fn)?.allowMessages?.(vectors),
+      usedMsi: (order) => (device.msiOrder = order),
     })
     this.regions = new Regions({ fn, cpu, resources: this.resources, msix: this.msix, memoryEnabled })
     this.dmaBufs = new DmaBufs({ resources: this.resources, pageBytes: parts.pageBytes, memoryEnabled })
@@ -206,7 +207,7 @@ export class PciSession implements VfioSession, ConfigOwner, FunctionUser, PciFi
 
   // What configuration writes ask for.
   get msiOrder(): number {
-    return this.interrupts.msiOrder
+    return this.device.msiOrder
   }
   get usesMsi(): boolean {
     return this.interrupts.usesMsi

@@ -6,6 +6,7 @@ import {
   type Caller,
   readUser,
   UapiError,
+  UserBitmap,
   type Uva,
   type VfioDmaLogging,
   type VfioFeature,
@@ -16,7 +17,6 @@ import {
   type VfioDmaLoggingControl,
   vfioDmaLoggingControl,
   vfioDmaLoggingRange,
-  type VfioDmaLoggingReport,
   vfioDmaLoggingReport,
 } from '@ioasis/uapi'
 
@@ -83,30 +83,16 @@ function rangesOf({ num_ranges, ranges, page_size }: VfioDmaLoggingControl, call
 
 function report(logging: VfioDmaLogging, caller: Caller, uva: Uva): number {
   const what = 'VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT'
-  const asked = vfioDmaLoggingReport.decode(readUser(caller, uva, vfioDmaLoggingReport.size, what))
-  const { iova, length, page_size } = asked
+  const {
+    iova,
+    length,
+    page_size,
+    bitmap: at,
+  } = vfioDmaLoggingReport.decode(readUser(caller, uva, vfioDmaLoggingReport.size, what))
   if (page_size < SMALLEST_PAGE || (page_size & (page_size - 1n)) !== 0n)
     throw new UapiError('EINVAL', what, { page_size })
   if (iova + length > U64_MAX) throw new UapiError('EOVERFLOW', what, { iova, length })
-  logging.report(iova, length, (first, bytes) => setBits(asked, caller, first, bytes))
+  const bitmap = new UserBitmap(caller.process.addressSpace, { uva: at, first: iova, pageBytes: page_size })
+  logging.report(iova, length, (first, bytes) => bitmap.set(first, bytes))
   return 0
-}
-
-/** The user's bitmap is touched only where something was written. */
-function setBits(
-  { iova, page_size, bitmap }: VfioDmaLoggingReport,
-  caller: Caller,
-  first: bigint,
-  bytes: bigint,
-): void {
-  const what = 'iova_bitmap_set'
-  const from = Number((first - iova) / page_size)
-  const to = Number((first + bytes - 1n - iova) / page_size)
-  const at = bitmap + BigInt(from >>> 3)
-  const bits = readUser(caller, at, (to >>> 3) - (from >>> 3) + 1, what)
-  for (let i = from; i <= to; i++) {
-    const byte = (i >>> 3) - (from >>> 3)
-    bits[byte] = (bits[byte] as number) | (1 << (i & 7))
-  }
-  writeUser(caller, at, bits, what)
 }

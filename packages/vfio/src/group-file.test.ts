@@ -75,6 +75,16 @@ test('its devices share one session, keep the group and the container, and close
   vmm.close(two)
   expect([driver.log, vfio.devices[0]?.group.iommu?.owner]).toEqual([['open', 'close'], undefined])
 })
+test('without a free descriptor no device is opened, whatever else would stand in the way', () => {
+  const { vmm, group, driver } = inContainer()
+  const { limits } = vmm.process
+  vmm.process.limits = { ...limits, nofile: 0 }
+  expect(() => deviceFd(vmm, group, '0000:00:02.0')).toThrow('ENODEV')
+  expect(() => deviceFd(vmm, group, '0000:00:01.0')).toThrow('EMFILE')
+  expect(() => vmm.open('/dev/vfio/none')).toThrow('EMFILE')
+  expect(driver.log).toEqual([])
+  vmm.process.limits = limits
+})
 test('with a file as container a device is bound to it and attached to its address space', () => {
   const { vmm, group } = opened()
   const spaces = new SpaceFile()

@@ -3,6 +3,7 @@ import {
   type AddressSpaces,
   type AssignedFile,
   type Caller,
+  FdTable,
   fileAt,
   installFile,
   mayFail,
@@ -74,10 +75,11 @@ export class GroupFile implements AssignedFile, KeptGroupFile {
 
   /**
    * Opens a device by its name.
-   * @throws UapiError ENODEV for a name that is not here; EINVAL, EACCES for what follows the name; what opening answers
+   * @throws UapiError ENODEV for a name that is not here; EINVAL, EACCES for what follows the name; EMFILE; what opening answers
    */
   openDevice(caller: Caller, text: string): DeviceFile {
     const device = this.#named(text)
+    FdTable.of(caller.process).mustHaveRoom(caller.process.limits.nofile)
     if (!this.group.hasIommu) throw new UapiError('EINVAL', 'VFIO_GROUP_GET_DEVICE_FD', { group: this.group.id })
     const { spaces, kind, vm } = this.group
     const first = device.opens === 0

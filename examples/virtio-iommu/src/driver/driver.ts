@@ -1,31 +1,37 @@
 /** Which function is attached to what. Facts: drivers/iommu/virtio-iommu.c viommu_attach_dev, viommu_detach_dev, viommu_ops. */
 import * as io from '@ioasis/core'
-import { ATTACH, DETACH, FLAG, STATUS, TYPE } from '../spec/iommu.ts'
+import { ATTACH, DETACH, FLAG, TYPE } from '../spec/virtio-iommu.ts'
 import { VirtioDomain } from './domain.ts'
-import { mustBeOk, type Viommu } from './viommu.ts'
+import type { Viommu } from './viommu.ts'
 
-const IDENTITY: io.Domain = { type: 'identity' }
-const BLOCKED: io.Domain = { type: 'blocked' }
+const [IDENTITY, BLOCKED] = [{ type: 'identity' }, { type: 'blocked' }] as const
 const caps = { cacheCoherent: true, enforcesCoherency: false, isolatedMsi: false, pasidBits: 0 }
 const paging = (domain: io.Domain): VirtioDomain | undefined => (domain instanceof VirtioDomain ? domain : undefined)
 
-/** The driver of all devices. */
-export class VirtioIommuDriver implements io.IommuDriver, io.AuditSource {
-  readonly name = 'virtio-iommu'
-  readonly #viommus: readonly Viommu[]
-  /** In the order of attaching: functions behind one bridge share an endpoint, which follows the last of them. */
-  readonly #attached = new Map<io.PciFunction, io.Domain>()
+/** Attaching detaches from what was there, in one batch: in Linux, which waits for each request, DMA may fault in between. */
+function change({ endpoints, identity, add, sync }: Viommu, endpoint: io.Bdf, now: io.Domain): void {
+  const before = endpoints.get(endpoint) ?? BLOCKED
+  if (now === before) return
+  const [from, to, flags] = [paging(before), paging(now), now === IDENTITY ? FLAG.BYPASS : 0]
+  const attach = ATTACH.make({ type: TYPE.ATTACH, domain: to?.id ?? identity, endpoint, flags })
+  const detach = DETACH.make({ type: TYPE.DETACH, domain: from?.id ?? identity, endpoint })
+  add(now === BLOCKED ? detach : attach)
+  to?.join()
+  sync()
+  endpoints.set(endpoint, now)
+  from?.left()
+}
 
-  constructor(viommus: readonly Viommu[]) {
-    this.#viommus = viommus
-  }
+/** The driver of all devices. */
+export function virtioIommuDriver(viommus: readonly Viommu[]): io.IommuDriver & io.AuditSource {
+  /** Functions that were attached: those behind one bridge share an endpoint. */
+  const functions = new Set<io.PciFunction>()
   /** viommu_probe_device. @throws UapiError as the device refuses PROBE */
-  probe(fn: io.PciFunction): io.IommuDevice | undefined {
-    const viommu = this.#viommus.find(({ covers }) => covers(fn.segment, fn.requester))
+  function probe(fn: io.PciFunction): io.IommuDevice | undefined {
+    const viommu = viommus.find(({ covers }) => covers(fn.segment, fn.requester))
     if (!viommu) return undefined
     const alloc = ({ nestParent, dirtyTracking, data, pasid }: io.PagingOptions): VirtioDomain => {
-      if (nestParent || dirtyTracking || data || pasid)
-        throw new io.UapiError('EOPNOTSUPP', 'viommu_domain_alloc_paging')
+      if (nestParent || dirtyTracking || data || pasid) throw new io.UapiError('EOPNOTSUPP', 'domain_alloc_paging')
       return new VirtioDomain(viommu)
     }
     const reserved = viommu.reserved(fn.requester)
@@ -34,51 +40,31 @@ export class VirtioIommuDriver implements io.IommuDriver, io.AuditSource {
     const attach = (domain: io.Domain, { pasid }: io.AttachHow): io.AttachResult => {
       if (pasid !== undefined) throw new io.UapiError('EOPNOTSUPP', 'iommu_attach_device_pasid', { pasid })
       if (domain !== IDENTITY && domain !== BLOCKED && paging(domain)?.viommu !== viommu) return 'incompatible'
-      this.#move(viommu, fn, domain)
+      change(viommu, fn.requester, domain)
+      functions.add(fn)
       return 'ok'
     }
     const release = (): void => {
-      this.#move(viommu, fn)
-      defaultDomain.retire()
+      functions.delete(fn)
+      if (![...functions].some(({ requester }) => requester === fn.requester)) {
+        change(viommu, fn.requester, BLOCKED)
+        viommu.endpoints.delete(fn.requester)
+      }
+      defaultDomain.retired = true
+      defaultDomain.left()
     }
     const domains = { defaultDomain, identity: IDENTITY, blocked: BLOCKED, paging: { alloc } }
-    return { fn, driver: this, unit: viommu, caps, requesterIds: [fn.requester], reserved, ...domains, attach, release }
+    return { fn, driver, unit: viommu, caps, requesterIds: [fn.requester], reserved, ...domains, attach, release }
   }
-  claims(): readonly io.Claim[] {
-    return this.#viommus.flatMap(({ name: unit, endpoints, domains, refused }): readonly io.Claim[] => {
+  function claims(): readonly io.Claim[] {
+    return viommus.flatMap(({ name: unit, endpoints, domains }): readonly io.Claim[] => {
       const attached = [...endpoints].map(([requester, domain]): io.Claim => {
         const type = domain.type as 'paging' | 'identity' | 'blocked'
         return { kind: 'attached', unit, segment: 0, requester, domain, type, tag: paging(domain)?.id ?? -1 }
       })
-      const count: io.Claim = { kind: 'count', what: `${unit} refused requests`, actual: refused(), expected: 0 }
-      return [count, ...attached, ...[...domains.values()].flatMap((domain) => paging(domain)?.claims() ?? [])]
+      return [...attached, ...[...domains].flatMap((domain) => domain.claims())]
     })
   }
-
-  /** The endpoint follows the function, or without a domain those that are left. @throws UapiError as the device refuses; nothing has changed then */
-  #move(viommu: Viommu, fn: io.PciFunction, domain?: io.Domain): void {
-    const others = [...this.#attached].filter(([other]) => other !== fn && other.requester === fn.requester)
-    const now = domain ?? others.at(-1)?.[1]
-    this.#switch(viommu, fn.requester, now ?? BLOCKED)
-    this.#attached.delete(fn)
-    if (domain) this.#attached.set(fn, domain)
-    if (now) viommu.endpoints.set(fn.requester, now)
-    else viommu.endpoints.delete(fn.requester)
-  }
-  /** Attaching detaches from what was there. All goes in one batch: in Linux, which waits for each, DMA may fault in between. */
-  #switch(viommu: Viommu, endpoint: io.Bdf, now: io.Domain): void {
-    const before = viommu.endpoints.get(endpoint) ?? BLOCKED
-    if (now === before) return
-    const [from, to, identity] = [paging(before), paging(now), Number(viommu.read('DOMAIN_FIRST'))]
-    const flags = now === IDENTITY ? FLAG.BYPASS : 0
-    const attach = ATTACH.make({ type: TYPE.ATTACH, domain: to?.id ?? identity, endpoint, flags })
-    const detach = DETACH.make({ type: TYPE.DETACH, domain: from?.id ?? identity, endpoint })
-    let answer: Uint8Array = attach
-    viommu.add(now === BLOCKED ? detach : attach, (got) => (answer = got))
-    to?.join()
-    viommu.sync()
-    const left = answer[0] === STATUS.OK ? from : to
-    left?.leave()
-    mustBeOk(answer, 0, 'viommu_attach_dev')
-  }
+  const driver = { name: 'virtio-iommu', probe, claims }
+  return driver
 }

@@ -1,35 +1,22 @@
 /** Endpoints, domains, mappings: the device keeps them, and requests change them. VIRTIO 1.2 "5.13.6 Device operations". */
-import { type Bdf, type Hpa, hiWord, IntervalMap, loWord, MSI_WINDOW, split } from '@ioasis/core'
-import { ATTACH, DETACH, FEATURE, FLAG, MAP, PROBE, PROPERTY, RESV_MEM, STATUS, TAIL_BYTES } from '../spec/iommu.ts'
-import { TYPE, UNMAP } from '../spec/iommu.ts'
-import { REGISTERS } from '../spec/virtio.ts'
+import { type Bdf, type Hpa, IntervalMap, MSI_WINDOW } from '@ioasis/core'
+import { ATTACH, DETACH, FLAG, MAP, PROBE, PROPERTY, REGISTERS, RESV_MEM, STATUS } from '../spec/virtio-iommu.ts'
+import { TAIL_BYTES, UNMAP } from '../spec/virtio-iommu.ts'
 
-/** What one MAP made: target minus address, and the last address, in words; whether it translated a request. */
-export type Mapping = {
-  readonly target: Hpa
-  readonly flags: number
-  readonly deltaHi: number
-  readonly deltaLo: number
-  readonly lastHi: number
-  readonly lastLo: number
-  used: boolean
-}
+/** What one MAP made; `used`: it translated a request. */
+export type Mapping = { readonly target: Hpa; readonly flags: number; used: boolean }
 /** It exists while endpoints are attached. */
 export type DeviceDomain = { readonly id: number; readonly bypass: boolean; readonly mappings: IntervalMap<Mapping> }
 const IN_PAGE = ~REGISTERS.PAGE_SIZE_MASK.reset & 0xfffn
-/** Targets lie below it. */
-const TARGET_END = 1n << 52n
 const MSI = { first: BigInt(MSI_WINDOW.first), last: BigInt(MSI_WINDOW.last) }
 
-/** The tables of one device. @param has whether an endpoint exists @param accepts whether the driver accepted a feature */
-export function deviceDomains(has: (endpoint: Bdf) => boolean, accepts: (feature: number) => boolean) {
+/** The tables of one device. @param has whether an endpoint exists */
+export function deviceDomains(has: (endpoint: Bdf) => boolean) {
   const of = new Map<Bdf, DeviceDomain>()
   const find = (id: number): DeviceDomain | undefined => [...of.values()].find((domain) => domain.id === id)
-
   function attach(request: Uint8Array): number {
     const { domain: id, endpoint, flags, zero } = ATTACH.decode(request)
-    const known = accepts(FEATURE.BYPASS_CONFIG) ? FLAG.BYPASS : 0
-    if (zero !== 0 || (flags & ~known) !== 0) return STATUS.INVAL
+    if (zero !== 0 || (flags & ~FLAG.BYPASS) !== 0) return STATUS.INVAL
     if (!has(endpoint)) return STATUS.NOENT
     if (id > REGISTERS.DOMAIN_LAST.reset) return STATUS.RANGE
     const domain = find(id) ?? { id, bypass: flags !== 0, mappings: new IntervalMap<Mapping>() }
@@ -46,19 +33,13 @@ export function deviceDomains(has: (endpoint: Bdf) => boolean, accepts: (feature
   }
   function map(request: Uint8Array): number {
     const { domain, first, last, target, flags } = MAP.decode(request)
-    const known = FLAG.READ | FLAG.WRITE | (accepts(FEATURE.MMIO) ? FLAG.MMIO : 0)
     const found = find(domain)
     if (!found) return STATUS.NOENT
-    if (found.bypass || (flags & ~known) !== 0) return STATUS.INVAL
+    if (found.bypass || (flags & ~(FLAG.READ | FLAG.WRITE | FLAG.MMIO)) !== 0) return STATUS.INVAL
     if (((first | target | (last + 1n)) & IN_PAGE) !== 0n || last < first) return STATUS.RANGE
-    if (last > REGISTERS.INPUT_LAST.reset || target + (last - first) >= TARGET_END) return STATUS.RANGE
+    if (last > REGISTERS.INPUT_LAST.reset || (target + (last - first)) >> 52n !== 0n) return STATUS.RANGE
     if (first <= MSI.last && last >= MSI.first) return STATUS.INVAL
-    split(target - first)
-    const [deltaHi, deltaLo] = [hiWord(), loWord()]
-    split(last)
-    const words = { deltaHi, deltaLo, lastHi: hiWord(), lastLo: loWord() }
-    const free = found.mappings.insert(first, last, { target: Number(target), flags, ...words, used: false })
-    return free ? STATUS.OK : STATUS.INVAL
+    return found.mappings.insert(first, last, { target: Number(target), flags, used: false }) ? STATUS.OK : STATUS.INVAL
   }
   function unmap(request: Uint8Array): number {
     const { domain, first, last } = UNMAP.decode(request)
@@ -83,7 +64,7 @@ export function deviceDomains(has: (endpoint: Bdf) => boolean, accepts: (feature
   function answer(request: Uint8Array): Uint8Array {
     const type = request[0] ?? 0
     if (request.length < (sizes[type] ?? Infinity)) return new Uint8Array(0)
-    const reply = new Uint8Array((type === TYPE.PROBE ? REGISTERS.PROBE_SIZE.reset : 0) + TAIL_BYTES)
+    const reply = new Uint8Array((handlers[type] === probe ? REGISTERS.PROBE_SIZE.reset : 0) + TAIL_BYTES)
     reply[reply.length - TAIL_BYTES] = handlers[type]?.(request, reply) ?? STATUS.UNSUPP
     return reply
   }

@@ -23,6 +23,8 @@ const SCRATCH_BYTES = 65536
 interface Buffer {
   readonly bytes: Uint8Array
   readonly view: DataView
+  /** The same bytes, and up to three more. */
+  readonly words: Int32Array
 }
 
 /**
@@ -53,7 +55,7 @@ export class Client extends SystemCalls {
     const buffer = this.#bufferOf(call.struct.size + (tail?.length ?? 0))
     const uva = this.#pass(call.struct, typeof given === 'object' ? (given as object) : {}, tail, buffer)
     super.ioctl(fd, call.number, uva)
-    this.peekInto(uva, buffer.bytes)
+    this.peekInto(uva, buffer.bytes, buffer.words)
     return call.struct.decode(buffer.bytes) as never
   }
   /** A call with a struct whose answer is what it returns, e.g. a descriptor. @throws UapiError what it is refused with */
@@ -95,22 +97,23 @@ export class Client extends SystemCalls {
     struct: StructLayout<T>,
     values: Partial<T>,
     tail: Uint8Array | undefined,
-    { bytes, view } = this.#bufferOf(struct.size + (tail?.length ?? 0)),
+    { bytes, view, words } = this.#bufferOf(struct.size + (tail?.length ?? 0)),
   ): Uva {
-    bytes.fill(0)
+    for (let i = 0; i < words.length; i++) words[i] = 0
     const first = struct.fields[0]?.name
     if (first === 'size' || first === 'argsz') view.setUint32(0, bytes.length, true)
     struct.write(view, 0, values as T)
     if (tail) bytes.set(tail, struct.size)
     const uva = this.#room(bytes.length)
-    this.poke(uva, bytes)
+    this.poke(uva, bytes, words)
     return uva
   }
   #bufferOf(size: number): Buffer {
     let buffer = this.#buffers.get(size)
     if (!buffer) {
-      const bytes = new Uint8Array(size)
-      this.#buffers.set(size, (buffer = { bytes, view: new DataView(bytes.buffer) }))
+      const words = new Int32Array(Math.ceil(size / 4))
+      const bytes = new Uint8Array(words.buffer, 0, size)
+      this.#buffers.set(size, (buffer = { bytes, view: new DataView(words.buffer), words }))
     }
     return buffer
   }

@@ -97,6 +97,14 @@ export class FdTable implements ProcessFiles {
     this.#slots[fd] = { file: open, cloexec: options.cloexec ?? false }
     return fd
   }
+  /**
+   * get_unused_fd_flags(), before what the descriptor shall stand for is made.
+   * @param limit RLIMIT_NOFILE of the process
+   * @throws UapiError EMFILE
+   */
+  mustHaveRoom(limit: number): void {
+    if (this.#free() >= limit) throw new UapiError('EMFILE', 'open', { limit })
+  }
   /** @throws UapiError EBADF for a number that stands for nothing */
   get(fd: number): FileOps {
     return this.open(fd).ops

@@ -5,6 +5,11 @@ import type { PageObject } from '../process/page-object.ts'
 import type { Caller } from '../process/process.ts'
 import type { WaitQueue } from '../wait.ts'
 
+/** Takes one piece of what is read. @returns false when the caller's buffer cannot be written */
+export type HandPiece = (piece: Uint8Array) => boolean
+/** Gives the next bytes of what is written; undefined when the caller's buffer cannot be read. */
+export type TakePiece = (bytes: number) => Uint8Array | undefined
+
 /**
  * One open file description, shared by all descriptors that `dup` and `fork` made of it. Each call names its caller: nothing
  * captures a process at open, and descriptors and addresses inside structs are resolved in the caller's own tables. What Linux
@@ -21,6 +26,16 @@ export interface FileOps {
   ioctl?(caller: Caller, number: number, arg: bigint): number
   read?(caller: Caller, into: Uint8Array): number
   write?(caller: Caller, from: Uint8Array): number
+  /**
+   * read(2) of a file that keeps what cannot be handed over, beside `read`.
+   * @param hand copies a piece into the caller's buffer, behind those before; false: that cannot be written
+   */
+  readPieces?(caller: Caller, bytes: number, hand: HandPiece): number
+  /**
+   * write(2) of a file that acts on a piece before it looks at the next one, beside `write`.
+   * @param take gives the next bytes of the caller's buffer; undefined: they cannot be read
+   */
+  writePieces?(caller: Caller, bytes: number, take: TakePiece): number
   pread?(caller: Caller, offset: bigint, into: Uint8Array): number
   pwrite?(caller: Caller, offset: bigint, from: Uint8Array): number
   mmap?(caller: Caller, request: MmapRequest): Mapping

@@ -111,7 +111,7 @@ function withStruct(ready: Ready, file: unknown, caller: Caller, arg: bigint): n
   const buffer = ready.buffer ?? bufferOf(ready.size)
   ready.buffer = undefined
   try {
-    const passed = copyIn(ready, buffer.bytes, caller, arg)
+    const passed = copyIn(ready, buffer, caller, arg)
     return runAndCopyOut(ready, file, caller, arg, buffer, passed)
   } finally {
     ready.buffer = buffer
@@ -124,23 +124,23 @@ function bufferOf(size: number): Buffer {
 }
 
 /** @returns bytes of the struct that was passed: what may be written back */
-function copyIn({ row, convention, size }: Ready, buffer: Uint8Array, caller: Caller, arg: Uva): number {
+function copyIn({ row, convention, size }: Ready, { bytes: buffer, words }: Buffer, caller: Caller, arg: Uva): number {
   const { name, minimum } = row.call
   const space = caller.process.addressSpace
   if (convention.sizeField === undefined) {
-    if (space.copyIn(arg, buffer) < size) throw new UapiError('EFAULT', name, { arg })
+    if (space.copyIn(arg, buffer, words) < size) throw new UapiError('EFAULT', name, { arg })
     return size
   }
   if (convention.tail === 'ignore') {
     const part = minimum === size ? buffer : buffer.subarray(0, minimum)
-    if (space.copyIn(arg, part) < minimum) throw new UapiError('EFAULT', name, { arg })
+    if (space.copyIn(arg, part, words) < minimum) throw new UapiError('EFAULT', name, { arg })
     if (minimum < size) buffer.fill(0, minimum)
     const argsz = word0(buffer)
     if (argsz < minimum) throw new UapiError('EINVAL', name, { argsz, minimum })
     return argsz
   }
   // All of the known struct at once: what is read beyond the caller's size is not looked at.
-  const got = space.copyIn(arg, buffer)
+  const got = space.copyIn(arg, buffer, words)
   if (got < 4) throw new UapiError('EFAULT', name, { arg })
   const passed = word0(buffer)
   if (passed < minimum) throw new UapiError('EINVAL', name, { size: passed, minimum })
@@ -181,7 +181,7 @@ function copyOut(
   ready: Ready,
   caller: Caller,
   arg: Uva,
-  { bytes: whole, view }: Buffer,
+  { bytes: whole, view, words }: Buffer,
   passed: number,
   out: unknown,
 ): boolean {
@@ -190,7 +190,7 @@ function copyOut(
   const part = bytes < ready.size ? whole.subarray(0, bytes) : whole
   const space = caller.process.addressSpace
   if (space.frames.failures.fails(ready.row.call.name, 'copy-out')) return false
-  return space.copyOut(arg, part) >= part.length
+  return space.copyOut(arg, part, words) >= part.length
 }
 
 /** Where only the minimum was read, members beyond it are written only when the row answers one of them or a later one. */

@@ -72,6 +72,26 @@ describe('read and write', () => {
     expect([calls.writeFrom(fd, uva + 1n, 1, 0), ret(() => calls.readTo(fd, 0x1000n, 2, 0))]).toEqual([1, 'EFAULT'])
     expect(ret(() => calls.writeFrom(fd, 0x1000n, 2, 0))).toBe('EFAULT')
   })
+  test('of a file that takes pieces go as far as the user buffer does', () => {
+    const calls = setUp()
+    const uva = calls.mmap({ bytes: PAGE })
+    calls.poke(uva, bytesOf(1, 2, 3))
+    const taken: (number[] | undefined)[] = []
+    const file: FileOps = {
+      readPieces: (_caller, bytes, hand) => (hand(bytesOf(7)) && hand(bytesOf(8, 9)) ? bytes : -1),
+      writePieces(_caller, bytes, take) {
+        for (let i = 0; i < bytes; i += 2) taken.push([...(take(2) ?? [])])
+        return bytes
+      },
+      release: () => {},
+    }
+    const fd = calls.adopt(file)
+    expect([calls.readTo(fd, uva + 3n, 3), [...calls.peek(uva, 6)]]).toEqual([3, [1, 2, 3, 7, 8, 9]])
+    expect(calls.readTo(fd, uva + PAGE - 2n, 3)).toBe(-1)
+    calls.writeFrom(fd, uva + PAGE - 2n, 4)
+    calls.writeFrom(fd, uva, 2)
+    expect(taken).toEqual([[7, 8], [], [1, 2]])
+  })
   test('of an eventfd count, and would block when there is nothing', () => {
     const calls = setUp()
     const fd = calls.eventfd(3n)

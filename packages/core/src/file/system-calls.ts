@@ -87,6 +87,7 @@ export class SystemCalls {
   /** open(2). @returns a descriptor @throws UapiError ENOENT, EACCES, EMFILE, or what the file answers */
   open(path: string, how: OpenAccess = 'rw'): number {
     const mode = MODES[how]
+    this.fds.mustHaveRoom(this.process.limits.nofile)
     return this.#install(this.files.open(this.caller, path, mode), { mode, name: path })
   }
   /** close(2). @throws UapiError EBADF */
@@ -158,16 +159,40 @@ export class SystemCalls {
   }
   /**
    * read(2), or pread(2) with an offset, into a buffer of the process.
-   * @throws UapiError EFAULT when the buffer cannot be written: what the file gave is lost then. As `read`, `pread`
+   * @throws UapiError EFAULT when the buffer cannot be written: what the file gave is lost then, unless it keeps it. As `read`, `pread`
    */
   readTo(fd: number, uva: Uva, bytes: number, offset?: number | bigint): number {
+    const { ops } = this.#open(fd, 'read')
+    if (offset === undefined && ops.readPieces) {
+      const { addressSpace } = this.process
+      let at = uva
+      return ops.readPieces(this.caller, bytes, (piece) => {
+        const whole = addressSpace.copyOut(at, piece) === piece.length
+        at += BigInt(piece.length)
+        return whole
+      })
+    }
     const into = new Uint8Array(bytes)
     const done = offset === undefined ? this.read(fd, into) : this.pread(fd, offset, into)
     this.#copied(this.process.addressSpace.copyOut(uva, into.subarray(0, done)), done, uva)
     return done
   }
-  /** write(2), or pwrite(2) with an offset, from a buffer of the process. @throws UapiError EFAULT before the file sees anything */
+  /**
+   * write(2), or pwrite(2) with an offset, from a buffer of the process.
+   * @throws UapiError EFAULT before the file sees anything, unless it takes one piece after the other
+   */
   writeFrom(fd: number, uva: Uva, bytes: number, offset?: number | bigint): number {
+    const { ops } = this.#open(fd, 'write')
+    if (offset === undefined && ops.writePieces) {
+      const { addressSpace } = this.process
+      let at = uva
+      return ops.writePieces(this.caller, bytes, (count) => {
+        const piece = new Uint8Array(count)
+        const whole = addressSpace.copyIn(at, piece) === count
+        at += BigInt(count)
+        return whole ? piece : undefined
+      })
+    }
     const from = new Uint8Array(bytes)
     this.#copied(this.process.addressSpace.copyIn(uva, from), bytes, uva)
     return offset === undefined ? this.write(fd, from) : this.pwrite(fd, offset, from)
@@ -228,13 +253,13 @@ export class SystemCalls {
     return this.peekInto(uva, new Uint8Array(bytes))
   }
   /** The same into an array that exists: `into.length` bytes. @returns `into` */
-  protected peekInto(uva: Uva, into: Uint8Array): Uint8Array {
-    this.#copied(this.process.addressSpace.copyIn(uva, into), into.length, uva)
+  protected peekInto(uva: Uva, into: Uint8Array, words?: Int32Array): Uint8Array {
+    this.#copied(this.process.addressSpace.copyIn(uva, into, words), into.length, uva)
     return into
   }
   /** Writes a buffer of the process, as the program itself does. @throws UapiError EFAULT where it would get a signal */
-  poke(uva: Uva, from: Uint8Array): void {
-    this.#copied(this.process.addressSpace.copyOut(uva, from), from.length, uva)
+  poke(uva: Uva, from: Uint8Array, words?: Int32Array): void {
+    this.#copied(this.process.addressSpace.copyOut(uva, from, words), from.length, uva)
   }
 
   /** eventfd(2), not blocking. @returns a descriptor @throws UapiError EMFILE */

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { UapiError } from '../errno.ts'
 import { mapDirect } from './direct-mappings.ts'
-import type { IommuDevice, PagingDomain, Prot, ReservedRegion } from './driver.ts'
+import type { PagingDomain, Prot } from './domain.ts'
+import type { IommuDevice, ReservedRegion } from './driver.ts'
 
 /** A paging domain that remembers its pages, and in what pieces they came. */
 class Recorder {

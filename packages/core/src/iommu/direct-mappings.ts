@@ -2,8 +2,9 @@
  * Memory that firmware says a function keeps using (RMRR) is mapped one to one in the default domain before the function is
  * attached, so that its DMA never stops. Facts: drivers/iommu/iommu.c iommu_create_device_direct_mappings.
  */
-import type { Domain, IommuDevice, PagingDomain } from './driver.ts'
-import { pageRuns } from './page-runs.ts'
+import { pageRuns } from '../memory/page-runs.ts'
+import type { Domain, PagingDomain } from './domain.ts'
+import type { IommuDevice } from './driver.ts'
 
 const isPaging = (domain: Domain): domain is PagingDomain => domain.type === 'paging'
 

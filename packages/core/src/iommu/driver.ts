@@ -3,7 +3,8 @@ import type { Bdf, Hpa, Iova, IovaRange, Pasid } from '../address.ts'
 import type { PageRequest } from '../dma/unit.ts'
 import type { PciFunction } from '../pci/function.ts'
 import { type Token, tokens } from '../plugin/token.ts'
-import type { UserData, UserDataArray } from './user-data.ts'
+import type { Domain, NestedDomain, NestingFlags, PagingDomain, PagingOptions } from './domain.ts'
+import type { UserData } from './user-data.ts'
 import type { ViommuSupport } from './viommu.ts'
 
 /** One vendor's driver. It may serve several units. */
@@ -102,11 +103,12 @@ export interface IommuDevice {
   /** A host driver says how many address bits the function has (dma_set_mask). Absent: nothing follows from it. */
   setDmaMask?(bits: number): void
   /**
-   * A host driver is about to give the function message vectors (pci_alloc_irq_vectors): what must stand for messages to pass is
-   * made, and stays until the function goes. Absent: nothing is made for one function alone.
-   * @throws UapiError ENOMEM
+   * A host driver gave the function message vectors (pci_alloc_irq_vectors): messages that carry their numbers pass from now on.
+   * What must stand for that is made with the first ones, and stays until the function goes. Absent: messages need no leave.
+   * @returns takes it back for these vectors; harmless once the function is gone
+   * @throws UapiError ENOMEM, with nothing changed
    */
-  allowMessages?(): void
+  allowMessages?(vectors: readonly number[]): () => void
   /**
    * Answer of IOMMU_GET_HW_INFO.
    * @param type what is asked for; 0: what there is
@@ -128,119 +130,6 @@ export interface IommuDevice {
 export const deviceName = ({ fn, name }: IommuDevice): string => fn?.name ?? name ?? 'device'
 /** Whether two devices stand behind the same piece of hardware. */
 export const sameUnit = (a: IommuDevice, b: IommuDevice): boolean => (a.unit ?? a.driver) === (b.unit ?? b.driver)
-
-/** What a new paging domain must be able to do; what the hardware cannot give throws UapiError EOPNOTSUPP. */
-export interface PagingOptions {
-  /** It will be the parent of nested domains. */
-  readonly nestParent?: boolean
-  readonly dirtyTracking?: boolean
-  /** It will be attached for a PASID. */
-  readonly pasid?: boolean
-  /** Of the driver's own kind; a driver that takes none throws EOPNOTSUPP. */
-  readonly data?: UserData
-}
-
-/** How a nested domain will be used. */
-export interface NestingFlags {
-  /** It will be attached for a PASID. */
-  readonly pasid: boolean
-}
-
-/** Something a function can be attached to. */
-export interface Domain {
-  readonly type: 'paging' | 'identity' | 'blocked' | 'nested' | 'platform'
-  /** As a default domain: flushed at each unmap (sysfs type `DMA`), not in batches (`DMA-FQ`). */
-  readonly strict?: boolean
-  /** Whoever made it answers page requests (domain->iopf_handler): what is attached to it may be told to send some. */
-  answersPageRequests?: boolean
-}
-
-/** Permissions and attributes of a mapping, `IOMMU_READ` and friends of include/linux/iommu.h. */
-export interface Prot {
-  readonly read: boolean
-  readonly write: boolean
-  /** The target is registers, not memory (IOMMU_MMIO). */
-  readonly mmio?: boolean
-}
-
-/**
- * Host pages behind a range of iovas, in order: runs of contiguous hpa. User memory is scattered, so a mapping is a list;
- * it is plain arrays so that a million pages are mapped without an object each.
- */
-export interface PageRuns {
-  /** Runs used; the arrays may be longer. */
-  readonly count: number
-  /** First hpa of each run. */
-  readonly hpa: Float64Array
-  /** Bytes of each run: a multiple of the domain's smallest page. */
-  readonly bytes: Float64Array
-}
-
-/** The page table that several functions, through several units, may share. */
-export interface PagingDomain extends Domain {
-  readonly type: 'paging'
-  /** What the table can hold. */
-  readonly aperture: IovaRange
-  /** Bit n set: pages of 2^n bytes. u64. */
-  readonly pageSizes: bigint
-  /**
-   * Maps the runs from `iova` on. Overlap, alignment to the smallest page and the aperture are the caller's policy and already checked.
-   * @throws UapiError ENOMEM when a table cannot be had; nothing is mapped then
-   */
-  map(iova: Iova, runs: PageRuns, prot: Prot): void
-  /**
-   * Removes leaves; they stay reachable through caches until `sync`. A superpage cut in part is split.
-   * @returns the bytes that were mapped
-   */
-  unmap(iova: Iova, bytes: bigint, gather: FlushGather): bigint
-  /** One flush, of all attached units, for everything gathered; frees the tables that became empty. Afterwards nothing old is reachable. */
-  sync(gather: FlushGather): void
-  /** Where an access to `iova` would land; undefined: nowhere. Reads the tables with the CPU. */
-  lookup(iova: Iova): Hpa | undefined
-  /** Frees all tables. @throws Error when it is still attached somewhere */
-  free(): void
-  /** The hardware can be told to ignore No Snoop. */
-  readonly coherency?: {
-    /** From now on all leaves enforce it. @returns false when a unit it is attached to cannot; nothing changed then */
-    enforce(): boolean
-    readonly enforced: boolean
-  }
-  /** Present in a domain made with `dirtyTracking`. */
-  readonly dirty?: {
-    /** Records writes from now on, or no more. @throws UapiError when an attached unit cannot; nothing has changed then */
-    set(on: boolean): void
-    /**
-     * Reports what was written in a range to `sink`, in order. While nothing is recorded, and `clear` is not set, there is nothing.
-     * @param how `clear` starts a new round; it takes effect with the `sync` of `gather`
-     */
-    read(range: IovaRange, sink: DirtySink, how: { readonly clear: boolean; readonly gather: FlushGather }): void
-  }
-}
-
-/** Told of a range that was written. */
-export type DirtySink = (iova: Iova, bytes: bigint) => void
-
-/** A first stage that user space wrote, on top of a parent. */
-export interface NestedDomain extends Domain {
-  readonly type: 'nested'
-  readonly parent: PagingDomain
-  /** Runs user invalidations and counts them in `entries.done`. Absent: EOPNOTSUPP. @throws UapiError at the first refused one */
-  invalidate?(entries: UserDataArray): void
-  free(): void
-}
-
-/** Ranges unmapped and not yet flushed, and tables to free afterwards. One gather may serve many unmaps of one domain. */
-export interface FlushGather {
-  /** Lowest and highest iova; `first > last` while empty. */
-  first: Iova
-  last: Iova
-  /** Smallest leaf removed, in bytes; 0 while empty. */
-  granule: number
-  /** Tables that became empty: reachable through walk caches until the flush. */
-  readonly tables: Hpa[]
-}
-/** An empty gather. */
-export const flushGather = (): FlushGather => ({ first: 0xffff_ffff_ffff_ffffn, last: 0n, granule: 0, tables: [] })
 
 /** What a TCE allows: `read` (memory to device) and `write`; both absent: not present. The bits are those of a TCE. */
 export const TCE_ACCESS = { NONE: 0, READ: 1, WRITE: 2, BOTH: 3 } as const

@@ -7,7 +7,8 @@
  */
 import type { Pasid } from '../address.ts'
 import { UapiError } from '../errno.ts'
-import { type AttachResult, deviceName, type Domain, type IommuDevice } from './driver.ts'
+import type { Domain } from './domain.ts'
+import { type AttachResult, deviceName, type IommuDevice } from './driver.ts'
 
 /** The attachments of one group. */
 export class GroupAttachment {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { UapiError } from '../errno.ts'
 import type { PciFunction } from '../pci/function.ts'
-import type { AttachHow, AttachResult, Domain, IommuDevice, IommuDriver, ReservedRegion } from './driver.ts'
+import type { Domain } from './domain.ts'
+import type { AttachHow, AttachResult, IommuDevice, IommuDriver, ReservedRegion } from './driver.ts'
 import { Group } from './group.ts'
 
 /** A member that remembers what it was attached to, and refuses what it is told to refuse. */

@@ -5,7 +5,8 @@
 import { UapiError } from '../errno.ts'
 import type { GroupReason } from '../pci/grouping.ts'
 import type { PciFunction } from '../pci/function.ts'
-import type { AttachResult, Domain, IommuDevice, PagingDomain, PagingOptions, ReservedRegion } from './driver.ts'
+import type { Domain, PagingDomain, PagingOptions } from './domain.ts'
+import type { AttachResult, IommuDevice, ReservedRegion } from './driver.ts'
 import { mapDirect } from './direct-mappings.ts'
 import { GroupAttachment } from './group-attachment.ts'
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { UapiError } from '../errno.ts'
 import type { PciFunction } from '../pci/function.ts'
 import { testBus, type TestBus } from '../pci/pci-models.test-kit.ts'
-import type { AttachResult, Domain, IommuDevice, IommuDriver } from './driver.ts'
+import type { Domain } from './domain.ts'
+import type { AttachResult, IommuDevice, IommuDriver } from './driver.ts'
 import { GroupRegistry } from './groups.ts'
 
 const DEFAULT: Domain = { type: 'identity' }

@@ -6,7 +6,8 @@
  */
 import type { Iova, Pasid } from '../address.ts'
 import type { AccessUser, BoundAccess } from './address-space-file.ts'
-import type { Domain, IommuDevice, NestedDomain, PagingDomain } from './driver.ts'
+import type { Domain, NestedDomain, PagingDomain } from './domain.ts'
+import type { IommuDevice } from './driver.ts'
 import type { Group } from './group.ts'
 
 /** An object of a kind that only the adding package knows, with an id like all others. */

@@ -2,9 +2,10 @@
  * A slice of an IOMMU that one guest has: what its driver offers, and what the file that keeps it offers to the driver.
  * Facts: include/linux/iommufd.h struct iommufd_viommu_ops and the helpers below it.
  */
-import type { Hpa, Iova } from '../address.ts'
+import type { Bdf, Hpa, Iova } from '../address.ts'
 import type { Mapping } from '../file/file-ops.ts'
-import type { IommuDevice, NestedDomain, NestingFlags, PagingDomain } from './driver.ts'
+import type { PciFunction } from '../pci/function.ts'
+import type { NestedDomain, NestingFlags, PagingDomain } from './domain.ts'
 import type { UserData, UserDataArray } from './user-data.ts'
 
 /** Offered by a device whose IOMMU can be sliced (ops->get_viommu_size, viommu_init). */
@@ -44,9 +45,17 @@ export interface HwQueueHooks {
   destroy(): void
 }
 
+/** A device behind the hardware that is sliced: one that the slice's driver probed, and knows again. */
+export interface ViommuDevice {
+  /** Undefined: it sits on another bus. */
+  readonly fn: PciFunction | undefined
+  /** All ids its requests can carry. */
+  readonly requesterIds: readonly Bdf[]
+}
+
 /** A device with its name in a guest. */
 export interface VirtualDevice {
-  readonly device: IommuDevice
+  readonly device: ViommuDevice
   /** u64: a requester id, a stream id; the driver's uAPI says what. */
   readonly virtId: bigint
 }
@@ -82,7 +91,7 @@ export interface ViommuFrame {
    */
   report(type: number, event: Uint8Array): void
   /** The device with that id in the guest (iommufd_viommu_find_dev). */
-  deviceOf(virtId: bigint): IommuDevice | undefined
+  deviceOf(virtId: bigint): ViommuDevice | undefined
   /** The id of a device in the guest (iommufd_viommu_get_vdev_id); undefined: it has none. */
-  virtIdOf(device: IommuDevice): bigint | undefined
+  virtIdOf(device: ViommuDevice): bigint | undefined
 }

@@ -2,8 +2,8 @@
 import { type Token, tokens } from '../plugin/token.ts'
 import type { Bdf } from '../address.ts'
 import type { DmaPort } from '../dma/port.ts'
+import type { Removal } from '../driver/completion.ts'
 import type { AccessSize, MmioWindow } from '../memory/backing.ts'
-import type { Sriov } from './sriov.ts'
 
 /** A base address register. */
 export interface Bar {
@@ -80,6 +80,42 @@ export interface VirtualPlace {
   readonly index: number
 }
 
+/** How the kernel switches the virtual functions of a physical one on and off, and what it keeps of them (`struct pci_sriov`). */
+export interface SriovSwitch {
+  /** Offset of the capability. */
+  readonly at: number
+  readonly totalVfs: number
+  readonly vfDevice: number
+  /** BARs of each virtual function. */
+  readonly bars: readonly Omit<Bar, 'window'>[]
+  /** `sriov_drivers_autoprobe`: virtual functions are offered to drivers as they appear. */
+  driversAutoprobe: boolean
+  /** Virtual functions that are switched on. */
+  readonly numVfs: number
+  /** First VF Offset as the hardware has it now: it may follow NumVFs. */
+  readonly offset: number
+  readonly stride: number
+  /** Those that stand on the bus, by index. */
+  readonly virtfns: readonly PciFunction[]
+  /** Where all BARs n of the virtual functions lie together; 0: nowhere. */
+  base(bar: Omit<Bar, 'window'>): number
+  /**
+   * Switches `count` of them on: they appear one after the other, and drivers are tried with each.
+   * @throws UapiError EINVAL when some are on, EIO, ENOMEM without addresses or bus numbers, ENODEV or ENOSYS when it depends
+   * on a function that is not there or not a physical one
+   */
+  enable(count: number): void
+  /**
+   * Switches all of them off, the first one first; each waits for who uses it.
+   * @param unplug takes one from its driver and off its bus
+   */
+  disable(unplug: (virtfn: PciFunction) => Removal): Removal
+  /** Before a reset: where the BARs of the virtual functions lie. */
+  remember(): void
+  /** After it: puts the capability back, unless virtual functions are still on (pci_restore_iov_state). */
+  restore(): void
+}
+
 /**
  * Why a function is reset: function level reset, secondary bus reset of a bridge above, leaving D3hot, power cycle.
  */
@@ -101,7 +137,7 @@ export interface PciFunction {
   /** Firmware left a copy of its ROM in memory, and the kernel reads that one (IORESOURCE_ROM_SHADOW); absent: it did not. */
   readonly romShadow?: { readonly first: number; readonly bytes: number }
   /** How the kernel switches its virtual functions on; absent: it has none. */
-  readonly sriov?: Sriov
+  readonly sriov?: SriovSwitch
   /** Its way onto the bus. Follows COMMAND.BusMaster. */
   readonly dma: DmaPort
   /** The id its requests carry when they reach a unit: its own, or that of a bridge above. */

@@ -3,8 +3,7 @@ import type { DriverCore } from '../driver/binding.ts'
 import { UapiError } from '../errno.ts'
 import { switchText, unsignedText } from '../kernel-text.ts'
 import type { SysfsTree } from '../sysfs.ts'
-import type { PciFunction } from './function.ts'
-import type { Sriov } from './sriov.ts'
+import type { PciFunction, SriovSwitch } from './function.ts'
 
 /** What the files need. */
 export interface SriovFiles {
@@ -19,7 +18,7 @@ export function addSriovFiles(files: SriovFiles, fn: PciFunction): void {
   if (fn.virtfn) addVirtual(files, fn, fn.virtfn.physfn)
 }
 
-function addPhysical({ sysfs, drivers, pathOf }: SriovFiles, fn: PciFunction, sriov: Sriov): void {
+function addPhysical({ sysfs, drivers, pathOf }: SriovFiles, fn: PciFunction, sriov: SriovSwitch): void {
   const path = pathOf(fn)
   const shown: Readonly<Record<string, () => string>> = {
     sriov_totalvfs: () => `${sriov.totalVfs}`,
@@ -51,7 +50,7 @@ function addPhysical({ sysfs, drivers, pathOf }: SriovFiles, fn: PciFunction, sr
 }
 
 /** sriov_numvfs_store. Switching off waits for users of virtual functions: it then goes on after the write. */
-function configure(drivers: DriverCore, fn: PciFunction, sriov: Sriov, text: string): void {
+function configure(drivers: DriverCore, fn: PciFunction, sriov: SriovSwitch, text: string): void {
   const what = 'sriov_numvfs'
   const count = unsignedText(text, 16)
   if (count === undefined) throw new UapiError('EINVAL', what, { text })

@@ -6,7 +6,7 @@ import { busOf } from '../address.ts'
 import { Completion, type Removal, REMOVED } from '../driver/completion.ts'
 import { type Errno, UapiError } from '../errno.ts'
 import { portType } from './capability-chain.ts'
-import type { Bar, PciFunction } from './function.ts'
+import type { Bar, PciFunction, SriovSwitch } from './function.ts'
 import { PORT, SRIOV } from './header.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
@@ -27,15 +27,12 @@ export interface VirtualBus {
 }
 
 /** SR-IOV of one physical function. */
-export class Sriov {
+export class Sriov implements SriovSwitch {
   readonly fn: PciFunction
-  /** Offset of the capability. */
   readonly at: number
   readonly totalVfs: number
   readonly vfDevice: number
-  /** BARs of each virtual function. */
   readonly bars: readonly Omit<Bar, 'window'>[]
-  /** `sriov_drivers_autoprobe`: virtual functions are offered to drivers as they appear. */
   driversAutoprobe = true
   readonly #bus: VirtualBus
   readonly #port: VirtualPort
@@ -63,31 +60,22 @@ export class Sriov {
     this.vfDevice = this.#read(SRIOV.VF_DEVICE, 2)
   }
 
-  /** Virtual functions that are switched on. */
   get numVfs(): number {
     return this.#numVfs
   }
-  /** First VF Offset as the hardware has it now: it may follow NumVFs. */
   get offset(): number {
     return this.#read(SRIOV.FIRST_OFFSET, 2)
   }
   get stride(): number {
     return this.#read(SRIOV.STRIDE, 2)
   }
-  /** Those that stand on the bus, by index. */
   get virtfns(): readonly PciFunction[] {
     return this.#virtfns
   }
-  /** Where all BARs n of the virtual functions lie together; 0: nowhere. */
   base(bar: Omit<Bar, 'window'>): number {
     return this.#port.base(bar)
   }
 
-  /**
-   * Switches `count` of them on: they appear one after the other, and drivers are tried with each.
-   * @throws UapiError EINVAL when some are on, EIO, ENOMEM without addresses or bus numbers, ENODEV or ENOSYS when it depends
-   * on a function that is not there or not a physical one
-   */
   enable(count: number): void {
     const refuse = (errno: Errno): UapiError =>
       new UapiError(errno, 'pci_enable_sriov', { function: this.fn.name, count })
@@ -114,10 +102,6 @@ export class Sriov {
     this.#numVfs = count
   }
 
-  /**
-   * Switches all of them off, the first one first; each waits for who uses it.
-   * @param unplug takes one from its driver and off its bus
-   */
   disable(unplug: (virtfn: PciFunction) => Removal): Removal {
     if (this.#ending) return this.#ending
     if (this.#numVfs === 0) return REMOVED
@@ -134,11 +118,9 @@ export class Sriov {
     return ending
   }
 
-  /** Before a reset: where the BARs of the virtual functions lie. */
   remember(): void {
     this.#bases = this.bars.map((bar) => this.base(bar))
   }
-  /** After it: puts the capability back, unless virtual functions are still on (pci_restore_iov_state). */
   restore(): void {
     if (this.#port.enabled) return
     this.#write(SRIOV.CONTROL, 2, (this.#read(SRIOV.CONTROL, 2) & ~SRIOV.ARI) | (this.#control & SRIOV.ARI))

@@ -117,15 +117,19 @@ export class AddressSpace {
         this.#discard(this.#vmas.part(vma, Math.max(vma.first, first), Math.min(vma.end, end)))
   }
 
-  /** copy_from_user(). @returns bytes read; fewer than asked means EFAULT at the next one */
-  copyIn(uva: Uva, into: Uint8Array): number {
+  /**
+   * copy_from_user().
+   * @param words the bytes of `into` as words, where its owner has them so: a small copy then moves words
+   * @returns bytes read; fewer than asked means EFAULT at the next one
+   */
+  copyIn(uva: Uva, into: Uint8Array, words?: Int32Array): number {
     const address = addressOf(uva)
-    return address < USER_LIMIT ? this.#recent.read(address, into) : 0
+    return address < USER_LIMIT ? this.#recent.read(address, into, words) : 0
   }
-  /** copy_to_user(). @returns bytes written; fewer than given means EFAULT at the next one */
-  copyOut(uva: Uva, from: Uint8Array): number {
+  /** copy_to_user(). @param words as `copyIn` @returns bytes written; fewer than given means EFAULT at the next one */
+  copyOut(uva: Uva, from: Uint8Array, words?: Int32Array): number {
     const address = addressOf(uva)
-    return address < USER_LIMIT ? this.#recent.write(address, from) : 0
+    return address < USER_LIMIT ? this.#recent.write(address, from, words) : 0
   }
 
   /**

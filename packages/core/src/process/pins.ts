@@ -1,7 +1,7 @@
 /** Pinning: pages that a device may reach stay where they are until they are unpinned, whatever the process does. */
 import { UapiError } from '../errno.ts'
 import type { Hpa } from '../address.ts'
-import type { PageRuns } from '../iommu/driver.ts'
+import type { PageRuns } from '../memory/page-runs.ts'
 import type { Frames } from './frames.ts'
 import { NO_PAGE, type PageObject } from './page-object.ts'
 

@@ -29,22 +29,30 @@ export class RecentPage {
     this.#frames = frames
   }
 
-  /** As `copyFromUser`. */
-  read(address: number, into: Uint8Array): number {
+  /** As `copyFromUser`. @param words the bytes of `into` as words, where its owner has them so */
+  read(address: number, into: Uint8Array, words?: Int32Array): number {
     const bytes = into.length
     // Beyond a few words a copy by view is quicker than a loop, and finding the page counts for little.
     if (bytes > 64 || !this.#covers(address, bytes, false)) return copyFromUser(this.#vmas, this.#frames, address, into)
-    const from = this.#bytes as Uint8Array
     let at = this.#offset + (address - this.#first)
+    if (words !== undefined && (at & 3) === 0 && words.byteLength === bytes) {
+      copyWords(this.#words as Int32Array, at >>> 2, words, 0, words.length)
+      return bytes
+    }
+    const from = this.#bytes as Uint8Array
     for (let i = 0; i < bytes; i++) into[i] = from[at++] as number
     return bytes
   }
-  /** As `copyToUser`. */
-  write(address: number, from: Uint8Array): number {
+  /** As `copyToUser`. @param words the bytes of `from` as words, where its owner has them so */
+  write(address: number, from: Uint8Array, words?: Int32Array): number {
     const bytes = from.length
     if (bytes > 64 || !this.#covers(address, bytes, true)) return copyToUser(this.#vmas, this.#frames, address, from)
-    const into = this.#bytes as Uint8Array
     let at = this.#offset + (address - this.#first)
+    if (words !== undefined && (at & 3) === 0 && words.byteLength === bytes) {
+      copyWords(words, 0, this.#words as Int32Array, at >>> 2, words.length)
+      return bytes
+    }
+    const into = this.#bytes as Uint8Array
     for (let i = 0; i < bytes; i++) into[at++] = from[i] as number
     return bytes
   }
@@ -83,4 +91,8 @@ export class RecentPage {
     this.#frameChanges = this.#frames.changes
     return true
   }
+}
+
+function copyWords(from: Int32Array, start: number, to: Int32Array, at: number, count: number): void {
+  for (let i = 0; i < count; i++) to[at + i] = from[start + i] as number
 }

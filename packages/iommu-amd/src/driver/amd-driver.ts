@@ -13,47 +13,22 @@ import {
   type PciFunction,
   UapiError,
 } from '@ioasis/core'
-import type { IvhdBlock, IvrsTable } from '../spec/ivrs-table.ts'
-import { CommandBuffer, type MakeQueue } from './command-buffer.ts'
+import type { IvhdBlock } from '../spec/ivrs-table.ts'
+import { CommandBuffer } from './command-buffer.ts'
 import { AmdDevice } from './device.ts'
 import { DeviceTable } from './device-table.ts'
-import { AmdDomain, type TableMode } from './domain.ts'
+import { AmdDomain } from './domain.ts'
+import type { TableMode } from './domain-users.ts'
 import { DomainIds } from './domain-ids.ts'
+import type { AmdDriverOptions } from './driver-options.ts'
 import { eventLine, eventOf } from './event-text.ts'
-import { commonFeatures, type Features, featuresOf } from './features.ts'
+import { commonFeatures, type Features, featuresOf, firmwareFeatures, toldFeatures } from './features.ts'
 import { blocksOf, SegmentMap } from './ivrs-map.ts'
 import { type DriverHost, IvhdUnit, type LogReaders } from './ivhd-unit.ts'
 import type { LogEntry } from './log-ring.ts'
 import { handlePageRequest } from './page-request-handler.ts'
 import { RequesterEntries } from './requester-entries.ts'
 import { reservedRegions } from './reserved.ts'
-
-/** What the driver is told at boot. */
-export interface AmdDriverOptions {
-  /** Firmware's table. */
-  readonly table: IvrsTable
-  /** The function at a place: each unit is one. */
-  readonly functionAt: (segment: number, bdf: Bdf) => PciFunction | undefined
-  /** iommu=pt: devices pass through by default. */
-  readonly identityDefault?: boolean
-  /** Default true. */
-  readonly interruptRemapping?: boolean
-  /** amd_iommu=pgtbl_v1, pgtbl_v2: the tables of domains that need nothing special. Default v1. */
-  readonly tables?: TableMode
-  /** amd_iommu=pgsize...: bit n set: pages of 2^n bytes. Default all. */
-  readonly pageSizes?: bigint
-  /** amd_iommu=fullflush, iommu.strict=1. Units that remember absent entries make it so, too. */
-  readonly strict?: boolean
-  /** The CPUs have five levels of page tables. */
-  readonly la57?: boolean
-  /**
-   * Lets guests' first stages be made: Linux 7.2 has the code (nested.c) and does not connect it to iommufd, so that its answer
-   * is EOPNOTSUPP. Default false.
-   */
-  readonly connectNesting?: boolean
-  /** How commands get to a unit. Default: its ring. */
-  readonly makeQueue?: MakeQueue
-}
 
 /** One segment, as the driver keeps it. */
 interface Segment {
@@ -99,8 +74,8 @@ export class AmdDriver implements IommuDriver, AuditSource {
     try {
       const blocks = blocksOf(options.table.units)
       for (const [i, block] of blocks.entries()) units.push(this.#makeUnit(`ivhd${i}`, block))
-      const vaSize = (options.table.info >>> 15) & 0x7f
-      this.features = featuresOf(commonFeatures(units.map((unit) => unit.features)), vaSize, options.la57 === true)
+      const registers = commonFeatures(units.map((unit) => unit.features))
+      this.features = featuresOf(registers, firmwareFeatures(options.table.info, blocks), options.la57 === true)
       this.iotlb = units.every((unit) => unit.iotlb)
       this.npCache = units.some((unit) => unit.npCache)
       for (const segment of new Set(blocks.map((block) => block.segment))) this.#makeSegment(segment, blocks)
@@ -147,7 +122,8 @@ export class AmdDriver implements IommuDriver, AuditSource {
         trace,
         iovaBits: hostIovaBits,
         guestLevels,
-        pageSizes: this.#options.pageSizes ?? ALL_SIZES,
+        // amd_iommu_pgsize_bitmap narrows host tables alone.
+        pageSizes: mode === 'v1' ? (this.#options.pageSizes ?? ALL_SIZES) : ALL_SIZES,
         npCache: this.npCache,
         strict: this.npCache || this.#options.strict === true,
         dirtyTracking: options.dirtyTracking === true,
@@ -164,9 +140,9 @@ export class AmdDriver implements IommuDriver, AuditSource {
       throw error
     }
   }
-  /** A released device: nothing asks for it any more. */
-  forget(device: AmdDevice): void {
-    this.#devices.delete(device.fn)
+  /** A function is released: nothing asks for its device any more. */
+  forget(fn: PciFunction): void {
+    this.#devices.delete(fn)
   }
   /** Whether functions have interrupt tables. */
   get remapsInterrupts(): boolean {
@@ -196,7 +172,7 @@ export class AmdDriver implements IommuDriver, AuditSource {
     let nested = 0
     for (const domain of this.#domains) for (const { count } of domain.nested) nested += count
     return [
-      ...[...this.#devices.values()].flatMap((device) => device.claims()),
+      ...[...this.#devices.values()].flatMap((device) => device.claims(near)),
       ...[...this.#domains].flatMap((domain) => domain.claims(near)),
       {
         kind: 'count',
@@ -216,7 +192,7 @@ export class AmdDriver implements IommuDriver, AuditSource {
     }
   }
   #makeUnit(name: string, block: IvhdBlock): IvhdUnit {
-    const { makeQueue = (parts) => new CommandBuffer(parts), functionAt } = this.#options
+    const { makeQueue = (parts) => new CommandBuffer(parts), functionAt, table } = this.#options
     const fn = functionAt(block.segment, block.bdf)
     if (!fn)
       throw new CompositionError(`iommu-amd: ${name}: no function stands at ${hex(block.bdf)}, where IVRS says it is`)
@@ -224,7 +200,7 @@ export class AmdDriver implements IommuDriver, AuditSource {
       event: (unit, entry) => this.#event(unit, entry),
       pageRequest: (unit, entry) => handlePageRequest(entry, (id) => this.#deviceAt(unit.segment, id)),
     }
-    return new IvhdUnit({ name, block, fn }, this.#host, { makeQueue, readers })
+    return new IvhdUnit({ name, block, fn, told: toldFeatures(block, table.info) }, this.#host, { makeQueue, readers })
   }
   #makeSegment(number: number, blocks: readonly IvhdBlock[]): void {
     const map = new SegmentMap(number, blocks)

@@ -2,7 +2,7 @@
  * What a function is attached to: the guest table it keeps for that, the device table entry that says so, and what the audit is
  * told of it. drivers/iommu/amd/iommu.c init_gcr3_table, set_dte_entry.
  */
-import { type Bdf, type Claim, type Cpu, type Domain, UapiError } from '@ioasis/core'
+import { type Bdf, type Claim, type Cpu, type Domain, type IovaRange, UapiError } from '@ioasis/core'
 import {
   type Dte,
   type DteUser,
@@ -12,7 +12,8 @@ import {
   nestGuest,
   passThrough,
 } from './device-table-entry.ts'
-import { AmdDomain, type DomainUser } from './domain.ts'
+import { AmdDomain } from './domain.ts'
+import type { DomainUser } from './domain-users.ts'
 import type { DomainIds } from './domain-ids.ts'
 import type { Features } from './features.ts'
 import type { FunctionCaps } from './function-caps.ts'
@@ -97,16 +98,17 @@ export interface AttachedFunction {
   readonly guestLevels: 4 | 5
 }
 
-/** What is attached for its requester ids, and what processes map for its PASIDs. */
-export function attachedClaims(of: AttachedFunction, cpu: Cpu): readonly Claim[] {
+/** What is attached for its requester ids, and what processes map for its PASIDs. @param near as in `AuditSource` */
+export function attachedClaims(of: AttachedFunction, cpu: Cpu, near?: IovaRange): readonly Claim[] {
   const { unit, domain, guestDomain } = of
-  if (domain instanceof AmdNestedDomain) return domain.claims(cpu)
+  if (domain instanceof AmdNestedDomain) return domain.claims(cpu, near)
   const { type, tag } = tagOf(of)
   const claims = of.requesters.map((requester): Claim => {
     return { kind: 'attached', unit: unit.name, segment: unit.segment, requester, domain, type, tag }
   })
   for (const [pasid, sva] of of.pasids) {
-    guestLeaves(cpu, BigInt(sva.root), of.guestLevels, Number, (iova, bytes, target, write) => {
+    const table = { root: BigInt(sva.root), levels: of.guestLevels, near }
+    guestLeaves(cpu, table, Number, (iova, bytes, target, write) => {
       const place = { tag: guestDomain, pasid, iova, bytes, hpa: Number(target), write }
       claims.push({ kind: 'mapped', domain: sva, unit: unit.name, ...place })
     })

@@ -15,14 +15,17 @@ import {
   unsignedText,
 } from '@ioasis/core'
 import { DTE2, INT_CTL } from '../spec/device-table.ts'
-import { REG, REGISTER_BYTES } from '../spec/registers.ts'
+import { EFR } from '../spec/features.ts'
+import { REG, REGISTER_BYTES, REGISTER_BYTES_COUNTERS } from '../spec/registers.ts'
 import type { AmdDriver } from './amd-driver.ts'
 import { BUFFER_BYTES } from './command-buffer.ts'
 import { type Dte, getDte } from './device-table-entry.ts'
+import { has } from './features.ts'
 import type { IvhdUnit } from './ivhd-unit.ts'
 
 const hex16 = (value: bigint): string => value.toString(16).padStart(16, '0')
 const hex8 = (value: number): string => (value >>> 0).toString(16).padStart(8, '0')
+const DEVID = /^(?:\s*(?:0x)?([0-9a-f]+):)?\s*(?:0x)?([0-9a-f]+):\s*(?:0x)?([0-9a-f]+)\.\s*(?:0x)?([0-9a-f]+)/i
 const LAST_CAPABILITY = 0x14
 /** Longest text that is taken: OFS_IN_SZ, DEVID_IN_SZ. */
 const MOST = { offset: 8, devid: 16 } as const
@@ -68,6 +71,10 @@ export function showDebugFiles(sysfs: SysfsTree, driver: AmdDriver, cpu: Cpu): v
   })
 }
 
+/** How far Linux maps registers (init_iommu_one): performance counters lie beyond 16 KiB. */
+const mappedBytes = ({ features }: IvhdUnit): number =>
+  has(features.efr, EFR.PCSup) ? REGISTER_BYTES_COUNTERS : REGISTER_BYTES
+
 function unitFiles(unit: IvhdUnit, cpu: Cpu): Readonly<Record<string, SysfsAttribute>> {
   const { registers, fn, block } = unit
   const register = (offset: number): string =>
@@ -75,8 +82,8 @@ function unitFiles(unit: IvhdUnit, cpu: Cpu): Readonly<Record<string, SysfsAttri
   const capability = (offset: number): string =>
     `Offset:0x${offset.toString(16)} Value:0x${hex8(fn.readConfig(block.capabilityOffset + offset, 4))}\n`
   return {
-    // The offset must be below the last eight bytes.
-    mmio: offsetFile(REGISTER_BYTES - 9, "Please provide mmio register's offset\n", register),
+    // The last whole register that is mapped.
+    mmio: offsetFile(mappedBytes(unit) - 8, "Please provide mmio register's offset\n", register),
     capability: offsetFile(
       LAST_CAPABILITY,
       "Please provide capability register's offset in the range [0x00 - 0x14]\n",
@@ -97,9 +104,9 @@ function commandsText({ registers }: IvhdUnit, cpu: Cpu): string {
   return lines.join('')
 }
 
-/** `0000:01:00.0`, `01:00.0`, digits as few as one likes. @throws UapiError EINVAL, ENODEV for a function without a unit */
+/** `0000:01:00.0`, `01:00.0`, as sscanf's %x takes numbers: blanks and 0x before, digits as few as one likes. @throws UapiError EINVAL, ENODEV for a function without a unit */
 function readDevid(text: string, driver: AmdDriver): { readonly segment: number; readonly requester: Bdf } {
-  const m = /^\s*(?:([0-9a-f]+):)?([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+)/i.exec(text)
+  const m = DEVID.exec(text)
   if (!m || text.length >= MOST.devid) throw new UapiError('EINVAL', 'write', { text })
   const [segment, bus, slot, fn] = m.slice(1).map((digits) => parseInt(digits ?? '0', 16)) as [
     number,

@@ -1,6 +1,6 @@
 /**
  * One function as the AMD-Vi driver sees it. drivers/iommu/amd/iommu.c amd_iommu_probe_device, amd_iommu_attach_device,
- * attach_device, detach_device, amd_iommu_domain_alloc_paging_flags, amd_iommu_capable; pasid.c.
+ * attach_device, detach_device, amd_iommu_capable.
  */
 import {
   type AttachHow,
@@ -12,7 +12,6 @@ import {
   type HwInfo,
   type IommuCaps,
   type IommuDevice,
-  type IommuDriver,
   type IovaRange,
   type PageRequest,
   type PagingDomain,
@@ -26,53 +25,17 @@ import {
 import { EFR } from '../spec/features.ts'
 import { ALL, type Command } from './command.ts'
 import { type Attachment, attachedClaims, entryOf, makeGuestTables, NO_GUEST_TABLES } from './attachment.ts'
+import type { DeviceDriver, DeviceParts } from './device-parts.ts'
 import { type Dte, emptyDte } from './device-table-entry.ts'
-import { AmdDomain, type TableMode } from './domain.ts'
-import type { DomainIds } from './domain-ids.ts'
-import { type Features, has } from './features.ts'
+import { AmdDomain } from './domain.ts'
+import { has } from './features.ts'
 import { FunctionCaps } from './function-caps.ts'
 import { hwInfo } from './hw-info.ts'
 import { InterruptTable } from './interrupt-table.ts'
-import type { DriverHost, IvhdUnit } from './ivhd-unit.ts'
+import type { IvhdUnit } from './ivhd-unit.ts'
 import { AmdNestedDomain, AmdViommu } from './nested-domain.ts'
-import type { RequesterEntries } from './requester-entries.ts'
-import { SvaDomain } from './sva-domain.ts'
-
-/** What a device needs of its driver. */
-export interface DeviceDriver extends IommuDriver {
-  readonly blocked: Domain
-  readonly identity: Domain
-  /** Tag of what passes through. */
-  readonly identityId: number
-  readonly features: Features
-  readonly ids: DomainIds
-  /** All units answer translation requests. */
-  readonly iotlb: boolean
-  /** @throws UapiError ENOMEM */
-  allocDomain(mode: TableMode, options: PagingOptions): AmdDomain
-  /** The device is released. */
-  forget(device: AmdDevice): void
-}
-
-/** What the driver gives each device. */
-export interface DeviceParts {
-  readonly driver: DeviceDriver
-  readonly host: DriverHost
-  readonly unit: IvhdUnit
-  readonly entries: RequesterEntries
-  /** Alias that firmware names; the function's own id where it names none. */
-  readonly alias: Bdf
-  /** What its entry begins with. */
-  readonly initial: Dte | undefined
-  readonly reserved: readonly ReservedRegion[]
-  readonly interruptRemapping: boolean
-  /** The kernel passes devices through (iommu=pt). */
-  readonly identityDefault: boolean
-  /** Tables that domains have which need nothing special. */
-  readonly tables: TableMode
-  /** First stages of guests can be made. */
-  readonly connectNesting: boolean
-}
+import { ProcessPasids } from './process-pasids.ts'
+import { tableFor } from './table-choice.ts'
 
 /** A function behind one unit. Blocked until something is attached. */
 export class AmdDevice implements IommuDevice {
@@ -91,7 +54,7 @@ export class AmdDevice implements IommuDevice {
   readonly maxPasids: number
   readonly #parts: DeviceParts
   readonly #caps: FunctionCaps
-  readonly #pasids = new Map<Pasid, SvaDomain>()
+  readonly #pasids: ProcessPasids
   #listener: ((request: PageRequest) => void) | undefined
   #attachment: Attachment | undefined
   #interrupts: InterruptTable | undefined
@@ -111,13 +74,15 @@ export class AmdDevice implements IommuDevice {
     this.identity = driver.identity
     this.#caps = new FunctionCaps(fn, features.pageRequests)
     this.maxPasids = Math.min(features.maxPasids, this.#caps.maxPasids)
+    this.#pasids = new ProcessPasids(this.maxPasids, (pasid) => this.#flushPasid(pasid))
     this.caps = {
       cacheCoherent: true,
       enforcesCoherency: true,
       isolatedMsi: parts.interruptRemapping,
       pasidBits: this.maxPasids > 0 ? Math.floor(Math.log2(this.maxPasids)) : 0,
       ats: driver.iotlb && this.#caps.ats,
-      dirtyTracking: has(unit.features.efr, EFR.HDSup),
+      // amd_iommu_hd_support(): host tables, and what firmware's table tells of this unit.
+      dirtyTracking: features.hostIovaBits > 0 && has(unit.told.efr, EFR.HDSup),
     }
     this.paging = { alloc: (options) => this.#alloc(options) }
     // amd_iommufd_get_viommu_size() answers for every type.
@@ -144,29 +109,41 @@ export class AmdDevice implements IommuDevice {
   }
 
   attach(domain: Domain, { pasid }: AttachHow): AttachResult {
-    if (pasid !== undefined) return this.#attachPasid(domain, pasid)
+    if (pasid !== undefined) {
+      const gcr3 = this.#caps.pasidEnabled ? this.#attachment?.gcr3 : undefined
+      if (domain === this.blocked) this.#pasids.clear(pasid)
+      else this.#pasids.attach(domain, pasid, gcr3)
+      return 'ok'
+    }
     if (domain === this.attached) return 'ok'
     if (domain === this.driver.blocked) this.#block()
     else return this.#attach(domain)
     return 'ok'
   }
 
-  /** alloc_irq_table(): the function's first vectors bring its interrupt table, whatever it is attached to. */
-  allowMessages(): void {
+  /** irq_remapping_alloc(), irq_remapping_free(): the first vectors bring the function's table, whatever it is attached to. */
+  allowMessages(vectors: readonly number[]): () => void {
     const { host, interruptRemapping, driver, entries } = this.#parts
-    if (!interruptRemapping || this.#interrupts) return
+    if (!interruptRemapping) return () => {}
     const { wideInterrupts: wide, interrupts2k: many } = driver.features
-    this.#interrupts = new InterruptTable({ wide, many }, host)
-    entries.connect(this.unit, this.requesterIds, this.#interrupts)
+    const make = (): InterruptTable => new InterruptTable({ wide, many }, host)
+    const table = (this.#interrupts ??= entries.connect(this.unit, this, this.requesterIds, make))
+    for (const vector of vectors) table.allow(vector)
+    this.#forgetMessages()
+    return () => {
+      if (this.#interrupts !== table) return
+      for (const vector of vectors) table.refuse(vector)
+      this.#forgetMessages()
+    }
   }
 
   release(): void {
-    for (const pasid of this.#pasids.keys()) this.#clearPasid(pasid)
+    this.#pasids.clearAll()
     this.#block()
     this.#refuseMessages()
     if (this.#default instanceof AmdDomain) this.#default.retire()
     this.#default = undefined
-    this.driver.forget(this)
+    this.driver.forget(this.fn)
   }
 
   /** A page request that the unit logged. @returns nobody listens */
@@ -181,8 +158,8 @@ export class AmdDevice implements IommuDevice {
     this.unit.submit([{ kind: 'page response', requester: bdf, code, group, ...carried }])
   }
 
-  /** What is attached for each requester id of which this function is the last user. */
-  claims(): readonly Claim[] {
+  /** What is attached for each requester id of which this function is the last user. @param near as in `AuditSource` */
+  claims(near?: IovaRange): readonly Claim[] {
     const { domain, guestDomain } = this.#attachment ?? { domain: this.blocked, guestDomain: 0 }
     const { entries, host } = this.#parts
     const mine = (id: Bdf): boolean => {
@@ -193,30 +170,18 @@ export class AmdDevice implements IommuDevice {
     const { identityId, features } = this.driver
     const { guestLevels } = features
     const requesters = this.requesterIds.filter(mine)
-    const pasids = this.#pasids
+    const pasids = this.#pasids.attached
     const attached = { unit, requesters, domain, guestDomain, identity: { domain: identity, id: identityId } }
-    return attachedClaims({ ...attached, pasids, guestLevels }, host.cpu)
+    return attachedClaims({ ...attached, pasids, guestLevels }, host.cpu, near)
   }
 
-  /** Which table the options ask for (amd_iommu_domain_alloc_paging_flags). @throws UapiError EOPNOTSUPP, ENOMEM */
+  /** @throws UapiError EOPNOTSUPP, ENOMEM */
   #alloc(options: PagingOptions): AmdDomain {
     const { features } = this.driver
-    const { dirtyTracking = false, nestParent = false, pasid = false, data } = options
-    const host = features.hostIovaBits > 0
-    const special = dirtyTracking || nestParent
-    const able =
-      data === undefined &&
-      !(pasid && special) &&
-      (!dirtyTracking || (host && this.caps.dirtyTracking === true)) &&
-      (!nestParent || (host && features.nesting)) &&
-      (!pasid || features.maxPasids > 0)
-    const [first, second] = this.#parts.tables === 'v1' ? (['v1', 'v2'] as const) : (['v2', 'v1'] as const)
-    const exists = (mode: TableMode): boolean => (mode === 'v1' ? host : features.guestTables)
-    const wanted = special ? 'v1' : pasid ? 'v2' : exists(first) ? first : second
-    if (!able || !exists(wanted)) {
-      throw new UapiError('EOPNOTSUPP', 'amd_iommu_domain_alloc_paging_flags', { function: this.fn.name })
-    }
-    return this.driver.allocDomain(wanted, options)
+    const how = { features, dirtyTracking: this.caps.dirtyTracking === true, preferred: this.#parts.tables }
+    const mode = tableFor(options, how)
+    if (!mode) throw new UapiError('EOPNOTSUPP', 'amd_iommu_domain_alloc_paging_flags', { function: this.fn.name })
+    return this.driver.allocDomain(mode, options)
   }
   #allocViommu(parent: PagingDomain): AmdViommu {
     if (!(parent instanceof AmdDomain)) throw new UapiError('EINVAL', 'amd_iommufd_viommu_init')
@@ -250,11 +215,13 @@ export class AmdDevice implements IommuDevice {
   }
 
   #refuseMessages(): void {
-    const table = this.#interrupts
-    if (!table) return
+    if (!this.#interrupts) return
     this.#interrupts = undefined
-    this.#parts.entries.disconnect(this.unit, this.requesterIds, table)
-    table.free()
+    this.#parts.entries.disconnect(this.unit, this, this.requesterIds)
+  }
+  /** iommu_flush_irt_and_complete(). */
+  #forgetMessages(): void {
+    this.unit.invalidate(this.requesterIds.map((requester) => ({ kind: 'interrupts', requester })))
   }
 
   #fits(domain: Domain): boolean {
@@ -316,7 +283,7 @@ export class AmdDevice implements IommuDevice {
   #leave(old: Attachment): void {
     const { domain, gcr3, guestDomain } = old
     const { unit, driver } = this
-    this.#pasids.clear()
+    this.#pasids.forget()
     if (domain instanceof AmdDomain) domain.flushAll()
     const tag = domain instanceof AmdNestedDomain ? domain.id : domain === this.identity ? driver.identityId : 0
     if (tag) unit.invalidate([{ kind: 'pages', domain: tag, ...ALL, directories: true }])
@@ -327,33 +294,6 @@ export class AmdDevice implements IommuDevice {
     }
     if (domain instanceof AmdDomain) domain.leave(old)
     else if (domain instanceof AmdNestedDomain) domain.parent.leave(old)
-  }
-
-  /**
-   * Address spaces of processes can be attached for a PASID, and nothing else: paging domains of this driver have no
-   * set_dev_pasid, so that a user's attach is refused (iommu_sva_set_dev_pasid, amd_iommu_remove_dev_pasid).
-   * @throws UapiError EOPNOTSUPP, EINVAL, ENOMEM
-   */
-  #attachPasid(domain: Domain, pasid: Pasid): AttachResult {
-    const call = 'iommu_sva_set_dev_pasid'
-    if (domain === this.blocked) {
-      this.#clearPasid(pasid)
-      return 'ok'
-    }
-    if (!(domain instanceof SvaDomain) || this.#pasids.has(pasid)) throw new UapiError('EOPNOTSUPP', call, { pasid })
-    const { gcr3 } = this.#attachment ?? {}
-    if (pasid <= 0 || pasid >= this.maxPasids || !gcr3 || !this.#caps.pasidEnabled) {
-      throw new UapiError('EINVAL', call, { pasid })
-    }
-    gcr3.set(pasid, domain.root)
-    this.#pasids.set(pasid, domain)
-    this.#flushPasid(pasid)
-    return 'ok'
-  }
-  #clearPasid(pasid: Pasid): void {
-    if (!this.#pasids.delete(pasid)) return
-    this.#attachment?.gcr3?.clear(pasid)
-    this.#flushPasid(pasid)
   }
   /** amd_iommu_dev_flush_pasid_pages(), of everything. */
   #flushPasid(pasid: Pasid): void {

@@ -18,30 +18,8 @@ import {
 } from '@ioasis/core'
 import { amdv1, PageTable, type TableMemory, x86_64 } from '@ioasis/page-table'
 import { PTE } from '../spec/host-page-table.ts'
-import { ALL, type Command } from './command.ts'
-import type { IvhdUnit } from './ivhd-unit.ts'
-
-/** Which table: the host's, or the guest's as PASID 0 of each function. */
-export type TableMode = 'v1' | 'v2'
-
-/** A function that uses the domain. */
-export interface DomainUser {
-  readonly unit: IvhdUnit
-  /** Id that the function's own translations are tagged with: with guest tables each has one. */
-  readonly guestDomain: number
-  /** The function caches translations itself: what lets it forget a range. */
-  devicePages(range: IovaRange, guest: boolean): readonly Command[]
-  /** The table's root, its levels, or what it records changed. */
-  refresh(): void
-}
-
-/** Domain ids that stand for a guest's own on this table: one for each first stage on it. */
-export interface NestedIds {
-  readonly unit: IvhdUnit
-  readonly ids: Iterable<number>
-  /** How many they are. */
-  readonly count: number
-}
+import { ALL } from './command.ts'
+import { DomainUsers, type DomainUser, type NestedIds, type TableMode, type UnitTag } from './domain-users.ts'
 
 /** What a domain is made of. */
 export interface DomainParts {
@@ -85,10 +63,11 @@ export class AmdDomain implements PagingDomain {
   answersPageRequests?: boolean
   /** Hardware marks pages now. */
   recording = false
-  readonly nested: Set<NestedIds> = new Set()
+  /** First stages of guests on it. */
+  readonly nested: Set<NestedIds>
   readonly #parts: DomainParts
   readonly #table: PageTable
-  readonly #users = new Set<DomainUser>()
+  readonly #users: DomainUsers
   #retired = false
   #freed = false
 
@@ -96,6 +75,8 @@ export class AmdDomain implements PagingDomain {
   constructor(parts: DomainParts) {
     const { mode, iovaBits, guestLevels, pageSizes } = parts
     this.#parts = parts
+    this.#users = new DomainUsers(parts.id, mode, parts.npCache)
+    this.nested = this.#users.nested
     this.id = parts.id
     this.mode = mode
     this.strict = parts.strict
@@ -107,7 +88,7 @@ export class AmdDomain implements PagingDomain {
             amdv1,
             { topLevel: FIRST_TOP, growsTo: lastTop(iovaBits), pageSizes, iovaBits },
             parts.memory,
-            () => this.#refreshUsers(),
+            () => this.#users.refresh(),
           )
         : new PageTable(x86_64, { topLevel: guestLevels - 1, pageSizes, iovaBits: guestLevels * 9 + 11 }, parts.memory)
     this.aperture = this.#table.aperture
@@ -128,13 +109,8 @@ export class AmdDomain implements PagingDomain {
     return this.#table.tablePages
   }
   /** Units that use it, with the ids their translations are tagged with. */
-  get tags(): readonly { readonly unit: IvhdUnit; readonly tag: number }[] {
-    const tags = new Map<string, { readonly unit: IvhdUnit; readonly tag: number }>()
-    for (const user of this.#users) {
-      const tag = this.mode === 'v2' ? user.guestDomain : this.id
-      tags.set(`${user.unit.name} ${tag}`, { unit: user.unit, tag })
-    }
-    return [...tags.values()]
+  get tags(): readonly UnitTag[] {
+    return this.#users.tags
   }
 
   map(iova: Iova, runs: PageRuns, prot: Prot): void {
@@ -190,20 +166,9 @@ export class AmdDomain implements PagingDomain {
     if (!this.#users.delete(user)) throw new Error(`AMD-Vi: a function leaves domain ${this.id}, which it never used`)
     if (this.#retired && this.#users.size === 0) this.free()
   }
-
-  /**
-   * Lets all units and functions forget a range, and waits (amd_iommu_domain_flush_pages). Where a hypervisor shadows the
-   * tables, only naturally aligned pieces of the range are named; else one command covers it.
-   */
+  /** Lets all units and functions forget a range, and waits. */
   flush(range: IovaRange, directories: boolean): void {
-    if (this.#parts.npCache && range.last - range.first !== ALL.last) {
-      for (let at = range.first; at <= range.last;) {
-        const bytes = alignedPart(at, range.last)
-        this.#submit({ first: at, last: at + bytes - 1n }, directories)
-        at += bytes
-      }
-    } else this.#submit(range, directories)
-    for (const unit of this.#units()) unit.wait()
+    this.#users.flush(range, directories)
   }
   /** Everything, on all units: a function has left, or what entries record changed. */
   flushAll(): void {
@@ -236,33 +201,11 @@ export class AmdDomain implements PagingDomain {
     )
   }
 
-  #submit(range: IovaRange, directories: boolean): void {
-    const guest = this.mode === 'v2'
-    if (guest) {
-      for (const { unit, guestDomain } of this.#users)
-        unit.submit([{ kind: 'pages', domain: guestDomain, ...range, directories, pasid: 0 }])
-    } else {
-      for (const unit of this.#units()) unit.submit([{ kind: 'pages', domain: this.id, ...range, directories }])
-      for (const { unit, ids } of this.nested)
-        for (const domain of ids) unit.submit([{ kind: 'pages', domain, ...range, directories }])
-    }
-    for (const user of this.#users) user.unit.submit(user.devicePages(range, guest))
-  }
-  #units(): Set<IvhdUnit> {
-    const units = new Set<IvhdUnit>()
-    for (const { unit } of this.#users) units.add(unit)
-    for (const { unit } of this.nested) units.add(unit)
-    return units
-  }
-  #refreshUsers(): void {
-    for (const user of this.#users) user.refresh()
-  }
-
   /** The entries of all functions say so, and translations that were made before are dropped: the next one marks its page. */
   #record(on: boolean): void {
     if (this.recording === on) return
     this.recording = on
-    this.#refreshUsers()
+    this.#users.refresh()
     if (this.#users.size > 0) this.flushAll()
   }
   #readDirty(range: IovaRange, sink: DirtySink, how: { readonly clear: boolean; readonly gather: FlushGather }): void {
@@ -273,10 +216,3 @@ export class AmdDomain implements PagingDomain {
 /** The level whose table sees the last bit of an iova. */
 const lastTop = (iovaBits: number): number =>
   Math.min(LAST_TOP, Math.max(FIRST_TOP, Math.ceil((iovaBits - 12) / 9) - 1))
-
-/** Bytes of the largest naturally aligned power of two that begins at `at` and ends at `last` or before. */
-function alignedPart(at: bigint, last: bigint): bigint {
-  const fits = 1n << BigInt((last - at + 1n).toString(2).length - 1)
-  const aligned = at & -at
-  return aligned !== 0n && aligned < fits ? aligned : fits
-}

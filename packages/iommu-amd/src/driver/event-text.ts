@@ -18,6 +18,10 @@ export interface LoggedEvent {
   /** u64: an iova, or where a table or command lies. */
   readonly address: bigint
   readonly write: boolean
+  /** INVALID_PPR_REQUEST: whose page request it was, with 10 bits of tag. */
+  readonly pageRequest: { readonly pasid: number; readonly tag: number }
+  /** The entry as it stands in the log. */
+  readonly words: LogEntry
 }
 
 /** Takes an entry apart. */
@@ -30,6 +34,11 @@ export function eventOf(entry: LogEntry): LoggedEvent {
     flags: get(EVENT.Flags, a, b),
     address: join(d, c),
     write: get(EVENT.RW, a, b) === 1,
+    pageRequest: {
+      pasid: (get(EVENT.PprPasid_19_16, a, b) << 16) | get(EVENT.PprPasid_15_0, a, b),
+      tag: get(EVENT.PprTag, a, b),
+    },
+    words: entry,
   }
 }
 
@@ -70,15 +79,20 @@ export function eventLine(event: LoggedEvent, place: EventPlace): string {
       return `${unit}Event logged [IOTLB_INV_TIMEOUT device=${device} ${at}]`
     case EVENT_CODE.INVALID_DEVICE_REQUEST:
       return `${unit}Event logged [INVALID_DEVICE_REQUEST device=${device} pasid=${wide(domain, 5)} ${at} ${flagText}]`
-    case EVENT_CODE.INVALID_PPR_REQUEST:
-      return `${unit}Event logged [INVALID_PPR_REQUEST device=${device} pasid=${wide(domain, 5)} ${at} ${flagText} tag=${wide(domain & 0x3ff, 3)}]`
-    default:
-      return `${unit}Event logged [UNKNOWN event code ${hex(code)} ${at} ${flagText}]`
+    case EVENT_CODE.INVALID_PPR_REQUEST: {
+      const { pasid, tag } = event.pageRequest
+      return `${unit}Event logged [INVALID_PPR_REQUEST device=${device} pasid=${wide(pasid, 5)} ${at} ${flagText} tag=${wide(tag, 3)}]`
+    }
+    default: {
+      // Without a closing bracket, as Linux has it.
+      const words = Array.from(event.words, (word, i) => `event[${i}]=${wide(word >>> 0, 8)}`)
+      return `${unit}Event logged [UNKNOWN ${words.join(' ')}`
+    }
   }
 }
 
 function pageFaultLine({ domain, flags, address, requester }: LoggedEvent, place: EventPlace, device: string): string {
-  const rest = `domain=${wide(domain, 4)} address=${hex(address)} flags=${wide(flags, 4)}]`
+  const rest = `domain=${wide(domain & 0xffff, 4)} address=${hex(address)} flags=${wide(flags, 4)}]`
   if (!place.known) return `AMD-Vi: Event logged [IO_PAGE_FAULT device=${device} ${rest}`
   if (place.unattached && !(flags & 0x008)) {
     return `AMD-Vi: Event logged [Device not attached to domain properly]   device=${device} domain=${wide(domain, 4)}`

@@ -2,7 +2,7 @@
  * Reads guest tables slowly, for the audit: 48882 "Guest and Nested Address Translation". Tables are the guest's or a process's,
  * not the driver's; where they lie is told by a function, which for a guest goes through its memory.
  */
-import { type Cpu, type Hpa, type Pasid } from '@ioasis/core'
+import type { Cpu, Hpa, IovaRange, Pasid } from '@ioasis/core'
 import { DTE0, DTE1, DTE2 } from '../spec/device-table.ts'
 import { GCR3_BITS } from '../spec/guest-page-table.ts'
 import { type Dte, getDte } from './device-table-entry.ts'
@@ -17,17 +17,27 @@ const [P, RW, PS] = [1n, 2n, 0x80n]
 const INDEX_BITS = 9n
 const ENTRIES = 512
 
-/** Visits the pages of a table, lowest iova first. @param root of `levels` levels */
-export function guestLeaves(cpu: Cpu, root: bigint, levels: number, toHost: ToHost, visit: GuestLeafVisitor): void {
+/**
+ * Visits the pages of a table, lowest iova first.
+ * @param root of `levels` levels
+ * @param near leaves out entries that lie beside this range
+ */
+export function guestLeaves(
+  cpu: Cpu,
+  { root, levels, near }: { readonly root: bigint; readonly levels: number; readonly near?: IovaRange | undefined },
+  toHost: ToHost,
+  visit: GuestLeafVisitor,
+): void {
   walk(root & ADDRESS, levels, 0n, true)
   function walk(table: bigint, level: number, start: bigint, writable: boolean): void {
     const hpa = toHost(table)
     if (hpa === undefined) return
     const shift = 12n + INDEX_BITS * BigInt(level - 1)
     for (let i = 0; i < ENTRIES; i++) {
+      const iova = start + (BigInt(i) << shift)
+      if (near && (iova > near.last || iova + (1n << shift) <= near.first)) continue
       const entry = cpu.load(hpa + 8 * i, 8)
       if ((entry & P) === 0n) continue
-      const iova = start + (BigInt(i) << shift)
       const write = writable && (entry & RW) !== 0n
       const leaf = level === 1 || (entry & PS) !== 0n
       if (leaf) visit(iova, 1n << shift, entry & ADDRESS & -(1n << shift), write)

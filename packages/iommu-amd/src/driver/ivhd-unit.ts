@@ -1,6 +1,6 @@
 /**
  * One unit as its driver sees it: brought up through its registers, told through its command buffer, taken down again.
- * drivers/iommu/amd/init.c early_enable_iommu, iommu_init_flags, amd_iommu_init_pci, iommu_init_irq; ppr.c
+ * drivers/iommu/amd/init.c early_enable_iommu, iommu_init_flags, amd_iommu_init_pci; ppr.c
  * amd_iommu_enable_ppr_log.
  *
  * Not modelled: translation left on by an earlier kernel (kdump), suspend, SNP, guest virtual APICs, performance counters, errata
@@ -11,20 +11,19 @@ import {
   type Cpu,
   field,
   type Interrupts,
-  MSI_WINDOW,
   type PageAllocator,
   type PciFunction,
-  put,
   type Trace,
 } from '@ioasis/core'
 import { CAPABILITY_HEADER, EFR } from '../spec/features.ts'
 import type { IvhdBlock } from '../spec/ivrs-table.ts'
-import { CTRL, REG, XT_INTERRUPT } from '../spec/registers.ts'
+import { CTRL, REG } from '../spec/registers.ts'
 import { ALL, type Command, commandText } from './command.ts'
 import type { CommandQueue, MakeQueue } from './command-buffer.ts'
 import type { DeviceTable } from './device-table.ts'
 import { type Features, type FeatureRegisters, has } from './features.ts'
 import { EVENT_LOG, type LogEntry, LogRing, PAGE_REQUEST_LOG } from './log-ring.ts'
+import { UnitInterrupt } from './unit-interrupt.ts'
 import { UnitRegisters } from './unit-registers.ts'
 
 /** What a driver has of its host. */
@@ -41,7 +40,6 @@ export interface LogReaders {
   pageRequest(unit: IvhdUnit, entry: LogEntry): void
 }
 
-const MSI_CAPABILITY = 0x05
 /** "Flags" of a unit in the IVRS table, by the control bit that each asks for. */
 const FLAGS = [
   [1, 'HtTunEn'],
@@ -64,6 +62,9 @@ export class IvhdUnit {
   readonly registers: UnitRegisters
   /** First word of the function's capability block. */
   readonly header: number
+  /** Its feature registers as firmware's table tells them; 0 where it does not. */
+  readonly told: FeatureRegisters
+  /** Those, or what the registers read. */
   readonly features: FeatureRegisters
   readonly queue: CommandQueue
   /** The table of its segment. Set before `start`. */
@@ -71,20 +72,26 @@ export class IvhdUnit {
   readonly #host: DriverHost
   readonly #events: LogRing
   #pageRequests: LogRing | undefined
-  #vector: number | undefined
-  #stop: (() => void) | undefined
+  readonly #interrupt: UnitInterrupt
 
   /** Takes memory; the unit does nothing yet. @throws UapiError ENOMEM, with nothing taken */
   constructor(
-    place: { readonly name: string; readonly block: IvhdBlock; readonly fn: PciFunction },
+    place: {
+      readonly name: string
+      readonly block: IvhdBlock
+      readonly fn: PciFunction
+      readonly told: FeatureRegisters
+    },
     host: DriverHost,
     how: { readonly makeQueue: MakeQueue; readonly readers: LogReaders },
   ) {
     this.name = place.name
     this.block = place.block
     this.fn = place.fn
+    this.told = place.told
     this.#host = host
     this.registers = new UnitRegisters(host.cpu, place.block.registers)
+    this.#interrupt = new UnitInterrupt(host.interrupts, place.fn, this.registers)
     this.header = place.fn.readConfig(place.block.capabilityOffset, 4)
     this.features = this.#readFeatures()
     const { registers, name } = this
@@ -138,7 +145,11 @@ export class IvhdUnit {
     registers.enable('IommuEn')
     this.#forgetAll(features)
     this.#events.start()
-    this.#listen(features)
+    this.#interrupt.start(features.x2apic, () => {
+      this.#events.handle()
+      this.#pageRequests?.handle()
+    })
+    registers.enable('EventIntEn')
     if (features.pageRequests) this.#startPageRequests()
   }
 
@@ -159,19 +170,15 @@ export class IvhdUnit {
   /** Translation off, logs and queue off, all memory given back. */
   close(): void {
     this.#disable()
-    this.#stop?.()
-    if (this.#vector !== undefined) this.#host.interrupts.free(this.#vector)
-    this.#vector = undefined
+    this.#interrupt.stop()
     this.queue.close()
     this.#events.free()
     this.#pageRequests?.free()
     this.#pageRequests = undefined
   }
 
-  /** The registers of the IVRS table, which is there before the PCI function; type 10h has none. */
   #readFeatures(): FeatureRegisters {
-    const { efr, efr2 } = this.block
-    if (efr) return { efr, efr2: efr2 ?? 0n }
+    if (this.told.efr) return this.told
     if (!has(BigInt(this.header >>> 0), CAPABILITY_HEADER.EFRSup)) return { efr: 0n, efr2: 0n }
     return { efr: this.registers.read64(REG.EFR), efr2: this.registers.read64(REG.EFR2) }
   }
@@ -200,33 +207,6 @@ export class IvhdUnit {
     each((requester) => ({ kind: 'device', requester }))
     each((requester) => ({ kind: 'interrupts', requester }))
     each((domain) => ({ kind: 'pages', domain, ...ALL, directories: true }))
-  }
-
-  /** The unit's own interrupt: of its function's MSI, or with x2APIC of its registers. One handler reads both logs. */
-  #listen({ x2apic }: Features): void {
-    const { interrupts } = this.#host
-    const vector = interrupts.allocate()
-    this.#vector = vector
-    this.#stop = interrupts.handle(vector, () => {
-      this.#events.handle()
-      this.#pageRequests?.handle()
-    })
-    if (x2apic) {
-      const word = BigInt(put(XT_INTERRUPT.Vector, 0, vector)) << 32n
-      for (const register of [REG.XT_GENERAL, REG.XT_PPR, REG.XT_GALOG]) this.registers.write64(register, word)
-      this.registers.enable('IntCapXTEn')
-    } else this.#programMsi(vector)
-    this.registers.enable('EventIntEn')
-  }
-  #programMsi(vector: number): void {
-    const { fn } = this
-    const at = fn.capability(MSI_CAPABILITY)
-    if (at === 0) return
-    const wide = (fn.readConfig(at + 2, 2) & 0x80) !== 0
-    fn.writeConfig(at + 4, 4, MSI_WINDOW.first)
-    if (wide) fn.writeConfig(at + 8, 4, 0)
-    fn.writeConfig(at + (wide ? 12 : 8), 2, vector)
-    fn.writeConfig(at + 2, 2, fn.readConfig(at + 2, 2) | 1)
   }
 
   #startPageRequests(): void {

@@ -9,6 +9,7 @@ import {
   type Cpu,
   type CStruct,
   type Hpa,
+  type IovaRange,
   type NestedDomain,
   struct,
   u64,
@@ -21,7 +22,8 @@ import {
 } from '@ioasis/core'
 import { DTE0, DTE1, DTE2 } from '../spec/device-table.ts'
 import { GUEST_PAGING } from '../spec/guest-page-table.ts'
-import type { AmdDomain, NestedIds } from './domain.ts'
+import type { AmdDomain } from './domain.ts'
+import type { NestedIds } from './domain-users.ts'
 import type { DomainIds } from './domain-ids.ts'
 import { type Dte, getDte } from './device-table-entry.ts'
 import { guestLeaves, guestLevelsOf, guestRoots } from './guest-reader.ts'
@@ -121,14 +123,14 @@ export class AmdNestedDomain implements NestedDomain {
   get parent(): AmdDomain {
     return this.viommu.parent
   }
-  /** What the guest's tables and the parent's map together, for the audit. @param cpu reads them */
-  claims(cpu: Cpu): readonly Claim[] {
+  /** What the guest's tables and the parent's map together, for the audit. @param cpu reads them @param near as in `AuditSource` */
+  claims(cpu: Cpu, near?: IovaRange): readonly Claim[] {
     const { parent, viommu } = this
     const claims: Claim[] = []
     const toHost = (gpa: bigint): Hpa | undefined => parent.lookup(gpa)
     const { name } = viommu.unit
     guestRoots(cpu, this.guest, toHost, (pasid, root) => {
-      guestLeaves(cpu, root, guestLevelsOf(this.guest), toHost, (iova, bytes, gpa, write) => {
+      guestLeaves(cpu, { root, levels: guestLevelsOf(this.guest), near }, toHost, (iova, bytes, gpa, write) => {
         parent.pieces({ first: gpa, last: gpa + bytes - 1n }, (at, size, hpa, allowed) => {
           const place = { iova: iova + (at - gpa), bytes: size, hpa, write: write && allowed }
           claims.push({ kind: 'mapped', domain: this, unit: name, tag: this.id, pasid, ...place })

@@ -20,8 +20,8 @@ function world() {
   } as unknown as IvhdUnit
   const table = (): InterruptTable => new InterruptTable({ wide: true, many: false }, { cpu, pages })
   const entries = new RequesterEntries(devices)
-  const root = (): number => (devices.read(BRIDGE)[4] as number) & ~0x3f
-  return { entries, unit, asked, table, root, devices }
+  const root = (requester = BRIDGE): number => (devices.read(requester)[4] as number) & ~0x3f
+  return { entries, unit, asked, table, root, devices, pages }
 }
 
 test('an entry that functions share goes on as the last of those who stay wanted it', () => {
@@ -39,25 +39,15 @@ test('an entry that functions share goes on as the last of those who stay wanted
   expect([devices.read(BRIDGE)[2], entries.usersOf(BRIDGE)]).toEqual([0, []])
 })
 
-test('the interrupt table that came last stands in a shared entry, the one before it when that goes', () => {
-  const { entries, unit, asked, table, root } = world()
-  const [one, two] = [table(), table()]
-  entries.connect(unit, [BRIDGE], one)
-  entries.connect(unit, [BRIDGE], two)
-  expect(root()).toBe(two.hpa)
-  expect(asked).toEqual(['device', 'interrupts', 'device', 'interrupts'])
-  entries.disconnect(unit, [BRIDGE], two)
-  expect(root()).toBe(one.hpa)
-  entries.disconnect(unit, [BRIDGE], one)
-  expect(root()).toBe(0)
-})
-
-test('a table that stands in no entry any more goes without a word', () => {
-  const { entries, unit, asked, table, root } = world()
-  const [one, two] = [table(), table()]
-  entries.connect(unit, [BRIDGE], one)
-  entries.connect(unit, [BRIDGE], two)
-  asked.length = 0
-  entries.disconnect(unit, [BRIDGE], one)
-  expect([root(), asked]).toEqual([two.hpa, []])
+test('functions that share an entry share the interrupt table in it, which goes with the last of them', () => {
+  const { entries, unit, asked, table, root, pages } = world()
+  const [one, two] = [{}, {}]
+  const before = pages.allocated
+  const made = entries.connect(unit, one, [BRIDGE, 0x18], table)
+  expect([root(), asked]).toEqual([made.hpa, ['device', 'interrupts', 'device', 'interrupts']])
+  expect(entries.connect(unit, two, [BRIDGE, 0x19], table)).toBe(made)
+  entries.disconnect(unit, one, [BRIDGE, 0x18])
+  expect([root(), root(0x18), root(0x19)]).toEqual([made.hpa, 0, made.hpa])
+  entries.disconnect(unit, two, [BRIDGE, 0x19])
+  expect([root(), root(0x19), pages.allocated]).toEqual([0, 0, before])
 })

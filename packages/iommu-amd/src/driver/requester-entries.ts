@@ -18,13 +18,17 @@ interface Use {
   readonly device: object
   readonly dte: Dte
 }
+/** A table, and the ids that the messages of each function which uses it may carry. */
+interface SharedTable {
+  readonly table: InterruptTable
+  readonly users: Map<object, readonly Bdf[]>
+}
 
 /** The entries of one segment, with those who use them. */
 export class RequesterEntries {
   readonly #table: DeviceTable
   readonly #uses = new Map<Bdf, readonly Use[]>()
-  /** The table that stands in an entry is the last one. */
-  readonly #interrupts = new Map<Bdf, readonly InterruptTable[]>()
+  readonly #interrupts = new Map<Bdf, SharedTable>()
 
   constructor(table: DeviceTable) {
     this.#table = table
@@ -57,21 +61,31 @@ export class RequesterEntries {
     }
   }
 
-  /** Messages of requesters go through a table now, whoever's they went through before. */
-  connect(unit: IvhdUnit, requesters: readonly Bdf[], table: InterruptTable): void {
+  /**
+   * The table that messages of a function go through: the one that stands in an entry it shares with others, else a new one.
+   * @throws as `make`, with nothing changed
+   */
+  connect(unit: IvhdUnit, device: object, requesters: readonly Bdf[], make: () => InterruptTable): InterruptTable {
+    const known = requesters.map((requester) => this.#interrupts.get(requester)).find((one) => one !== undefined)
+    const shared = known ?? { table: make(), users: new Map() }
+    shared.users.set(device, requesters)
     for (const requester of requesters) {
-      this.#interrupts.set(requester, [...(this.#interrupts.get(requester) ?? []), table])
-      this.#tell(unit, requester, table)
+      if (this.#interrupts.get(requester) === shared) continue
+      this.#interrupts.set(requester, shared)
+      this.#tell(unit, requester, shared.table)
     }
+    return shared.table
   }
-  /** A table is about to go: entries that hold it get the one they had before, or none. */
-  disconnect(unit: IvhdUnit, requesters: readonly Bdf[], table: InterruptTable): void {
+  /** A function goes: entries that were its alone refuse messages now, and the table goes with the last one that uses it. */
+  disconnect(unit: IvhdUnit, device: object, requesters: readonly Bdf[]): void {
     for (const requester of requesters) {
-      const all = this.#interrupts.get(requester) ?? []
-      const others = all.filter((one) => one !== table)
-      if (others.length > 0) this.#interrupts.set(requester, others)
-      else this.#interrupts.delete(requester)
-      if (all.at(-1) === table) this.#tell(unit, requester, others.at(-1))
+      const shared = this.#interrupts.get(requester)
+      if (!shared) continue
+      shared.users.delete(device)
+      if ([...shared.users.values()].some((others) => others.includes(requester))) continue
+      this.#interrupts.delete(requester)
+      this.#tell(unit, requester, undefined)
+      if (shared.users.size === 0 && ![...this.#interrupts.values()].includes(shared)) shared.table.free()
     }
   }
 

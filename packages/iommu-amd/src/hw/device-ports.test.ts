@@ -42,7 +42,7 @@ describe('a translation request', () => {
   test('aborts where a table cannot be read', () => {
     const unit = unitWithDevices().put(0x11_2488, RW | 0x8000_0201n)
     expect(unit.ats(IOVA).status).toBe('ca')
-    expect(unit.events()).toEqual([[0x4100_0001_0000_0010n, 0x8000_0a28n]])
+    expect(unit.events()).toEqual([[0x4300_0001_0000_0010n, 0x8000_0a28n]])
   })
 })
 describe('a translated request', () => {
@@ -96,9 +96,10 @@ describe('a page request', () => {
   })
   test('of a function without PPR is an invalid one', () => {
     const unit = unitWithDevices()
-    const one = request({ requester: 0x18 })
+    const one = request({ requester: 0x18, pasid: 0xa_bcde })
     expect([unit.unit.pri.request(one), one.answers]).toEqual([false, ['failure']])
-    expect(unit.events()).toEqual([[0x9000_0000_0000_0018n, IOVA | 5n]])
+    // As drivers/iommu/amd/iommu.c takes it apart: PPR_PASID of the first word, tag in bits 41:32.
+    expect(unit.events()).toEqual([[0x9001_2a05_bcde_0018n, IOVA]])
   })
   test('that finds the log full is lost, and the log stands still', () => {
     const unit = unitWithDevices().store(0x2030, 0x10n)

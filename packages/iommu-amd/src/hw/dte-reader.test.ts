@@ -44,7 +44,7 @@ describe('a device table entry', () => {
   test('that cannot be read is a hardware error', () => {
     const unit = new BareUnit().store(0, 0x8000_0000n)
     unit.ask(0x5000n, WRITE)
-    expect(unit.events()).toEqual([[0x3020_0000_0000_0010n, 0x8000_0200n]])
+    expect(unit.events()).toEqual([[0x3220_0000_0000_0010n, 0x8000_0200n]])
   })
   test('is kept until it is named', () => {
     const unit = new BareUnit().fourLevels()

@@ -1,7 +1,7 @@
 /** Reads a device table entry and checks it; 48882 "Device Table Entry Format", "ILLEGAL_DEV_TABLE_ENTRY Event". */
 import { type Bdf, bitsOf, get, type HostMemory } from '@ioasis/core'
 import { DTE0, DTE1, DTE2, DTE3, DTE_RESERVED, dteOffset } from '../spec/device-table.ts'
-import { EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
+import { EVENT_CODE, EVENT_FLAG, MASTER_ABORTED } from '../spec/event.ts'
 import { CTRL, DEVTAB } from '../spec/registers.ts'
 import type { Capabilities } from './capabilities.ts'
 import { DTE, DTE_MORE } from './dte-cache.ts'
@@ -12,7 +12,7 @@ const OK = 0
 /** The entry cannot be understood; an impossible value, and a reserved bit. */
 const ILLEGAL: number = reason(EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY)
 const RESERVED: number = reason(EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY, EVENT_FLAG.RZ)
-const UNREADABLE: number = reason(EVENT_CODE.DEV_TAB_HARDWARE_ERROR)
+const UNREADABLE: number = reason(EVENT_CODE.DEV_TAB_HARDWARE_ERROR, MASTER_ABORTED)
 /** The requester id lies beyond the table. */
 const BEYOND: number = reason(EVENT_CODE.IO_PAGE_FAULT)
 

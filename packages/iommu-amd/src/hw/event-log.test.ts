@@ -42,7 +42,7 @@ test('the hardware event registers keep the first event until software frees the
   const unit = new BareUnit({ ...FULL, efr: FULL.efr | 0x100n }).store(0, 0x8000_0000n)
   unit.ask(0n)
   unit.ask(0n, { requester: 0x18 })
-  expect([unit.load(0x48), unit.load(0x40), unit.load(0x50)]).toEqual([0x3000_0000_0000_0010n, 0x8000_0200n, 6n])
+  expect([unit.load(0x48), unit.load(0x40), unit.load(0x50)]).toEqual([0x3200_0000_0000_0010n, 0x8000_0200n, 6n])
   unit.store(0x50, 6n)
   expect(unit.load(0x50)).toBe(0n)
 })

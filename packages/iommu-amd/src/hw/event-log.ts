@@ -1,6 +1,6 @@
 /** The event log: what software is told about refused requests and commands; 48882 "Event Logging". */
 import { type Bdf, bitsOf, type HostMemory } from '@ioasis/core'
-import { EVENT_CODE } from '../spec/event.ts'
+import { EVENT_CODE, MASTER_ABORTED } from '../spec/event.ts'
 import { CTRL, HWEVT_STATUS, STATUS } from '../spec/registers.ts'
 import { codeOf, flagsOf } from './fault.ts'
 import type { UnitInterrupts } from './message.ts'
@@ -51,7 +51,8 @@ export class EventLog {
    * @param addressHi second word of the entry, high and low half
    */
   record(status: number, requester: Bdf, tag: number, addressHi: number, addressLo: number): void {
-    const flags = flagsOf(status)
+    // QEMU tells nothing of what kind a hardware error was.
+    const flags = flagsOf(status) & (this.#qemu ? ~MASTER_ABORTED : -1)
     const lo0 = (requester & 0xffff) | (((tag >>> 16) & 0xf) << 16)
     const hi0 = (tag & 0xffff) | (flags << 16) | (codeOf(status) << 28)
     // QEMU's address field stays 0, and so does the domain; of page faults it tells device and function alone.
@@ -59,6 +60,17 @@ export class EventLog {
     if (this.#qemu) this.#append(requester & (walked ? 0xff : 0xffff), (flags << 16) | (codeOf(status) << 28), 0, 0)
     else this.#append(lo0, hi0, addressLo, addressHi)
     if (this.#hardwareEvents && HARDWARE_EVENTS.has(codeOf(status))) this.#keep(lo0, hi0, addressLo, addressHi)
+  }
+
+  /**
+   * Logs a page request that is refused (INVALID_PPR_REQUEST), laid out as drivers/iommu/amd/iommu.c iommu_print_event reads it.
+   * @param tag the request's group, and 0x200 for the last one of it
+   * @param pasid 0 for none
+   */
+  recordPageRequest(status: number, requester: Bdf, tag: number, pasid: number, iova: bigint): void {
+    const lo0 = (requester & 0xffff) | (pasid << 16)
+    const hi0 = (tag & 0x3ff) | (((pasid >>> 16) & 0xf) << 10) | (flagsOf(status) << 16) | (codeOf(status) << 28)
+    this.#append(lo0, hi0, Number(BigInt.asIntN(32, iova)), Number(BigInt.asIntN(32, iova >> 32n)))
   }
 
   #append(lo0: number, hi0: number, lo1: number, hi1: number): void {

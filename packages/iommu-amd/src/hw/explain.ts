@@ -1,24 +1,11 @@
 /** A translation told entry by entry, from the tables as they are now, with a word on what the caches would answer. */
-import {
-  DMA,
-  type DmaRequest,
-  type ExplainedEntry,
-  type Explanation,
-  type Field,
-  get,
-  hex,
-  hpaOf,
-  join,
-  NO_PASID,
-} from '@ioasis/core'
-import { DTE0, DTE1, DTE2 } from '../spec/device-table.ts'
+import { DMA, type DmaRequest, type ExplainedEntry, type Explanation, hex, hpaOf, NO_PASID } from '@ioasis/core'
 import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
-import { GCR3, GPTE } from '../spec/guest-page-table.ts'
-import { PTE } from '../spec/host-page-table.ts'
 import type { Capabilities } from './capabilities.ts'
 import { DTE, DTE_MORE, DTE_WORDS_SHIFT } from './dte-cache.ts'
 import type { DteReader } from './dte-reader.ts'
-import { codeOf, reason, reasonText } from './fault.ts'
+import { deviceEntry, tableEntry } from './explain-entries.ts'
+import { codeOf, reason } from './fault.ts'
 import type { GuestWalk } from './guest-walk.ts'
 import { type HostWalk, LEAF, type TrailEntry } from './host-walk.ts'
 import type { Iotlb, IotlbTable } from './iotlb.ts'
@@ -38,10 +25,10 @@ export interface UnitState {
   excluded(more: number, hi: number, lo: number): boolean
   setHostTable(bus: Int32Array, at: number): void
   withRequest(request: DmaRequest, status: number): number
+  reasonText(status: number): string
 }
 
 type Ending = Pick<Explanation, 'status' | 'hpa' | 'pageBytes' | 'verdict'>
-type ExplainedField = ExplainedEntry['fields'][number]
 
 const { GN, PR, PE, RW, I } = EVENT_FLAG
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT)
@@ -69,8 +56,8 @@ function byDeviceTable(unit: UnitState, request: DmaRequest, entries: ExplainedE
   const { requester } = request
   const status = reader.read(requester)
   if (status !== DMA.OK && codeOf(status) !== EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY)
-    return refused(told(unit, request, status))
-  entries.push(deviceEntry(reader, requester, status === DMA.OK ? undefined : reasonText(status)))
+    return refused(unit, told(unit, request, status))
+  entries.push(deviceEntry(reader, requester, status === DMA.OK ? undefined : unit.reasonText(status)))
   const at = (requester & 0xff) << DTE_WORDS_SHIFT
   if (!unit.qemu && caches.devices.has(requester)) {
     const cached = caches.devices.bus(requester).slice(at, at + 16)
@@ -83,7 +70,7 @@ function byDeviceTable(unit: UnitState, request: DmaRequest, entries: ExplainedE
   }
   return status === DMA.OK
     ? byEntry(unit, request, reader.entry.slice(), entries)
-    : refused(told(unit, request, status))
+    : refused(unit, told(unit, request, status))
 }
 /** The reason as `translate` gives it where no entry could be used. */
 const told = (unit: UnitState, request: DmaRequest, status: number): number =>
@@ -93,7 +80,7 @@ const told = (unit: UnitState, request: DmaRequest, status: number): number =>
 function byEntry(unit: UnitState, request: DmaRequest, entry: Int32Array, entries: ExplainedEntry[]): Ending {
   const flags = entry[0] as number
   const more = entry[5] as number
-  const fault = (status: number): Ending => refused(unit.withRequest(request, status))
+  const fault = (status: number): Ending => refused(unit, unit.withRequest(request, status))
   if ((flags & DTE.V) === 0) return passed(request, 'the entry is not valid (V is 0)')
   if (request.translated) {
     if (more & DTE_MORE.I) return passed(request, 'the device translated it itself')
@@ -117,7 +104,7 @@ function byEntry(unit: UnitState, request: DmaRequest, entry: Int32Array, entrie
 function byHost(unit: UnitState, request: DmaRequest, entry: Int32Array, entries: ExplainedEntry[]): Ending {
   const { iovaHi, iovaLo, access } = request
   if ((iovaHi & (entry[3] as number)) | (iovaLo & (entry[4] as number)))
-    return refused(unit.withRequest(request, ABSENT))
+    return refused(unit, unit.withRequest(request, ABSENT))
   const { host, caches } = unit
   const owner = unit.qemu ? request.requester & 0xffff : (entry[0] as number) >>> 16
   unit.setHostTable(entry, 0)
@@ -153,9 +140,9 @@ function walked(
   const final = status === DMA.OK ? status : unit.withRequest(request, status)
   for (const [i, one] of trail.entries()) {
     const last = i === trail.length - 1
-    entries.push(tableEntry(one, last && final !== DMA.OK ? reasonText(final) : undefined))
+    entries.push(tableEntry(one, last && final !== DMA.OK ? unit.reasonText(final) : undefined))
   }
-  if (final !== DMA.OK) return refused(final)
+  if (final !== DMA.OK) return refused(unit, final)
   const hpa = within(walk.shift, walk.frameHi, walk.frameLo, request)
   return { status: final, hpa, pageBytes: 2 ** walk.shift, verdict: `the tables lead to ${hex(hpa)}` }
 }
@@ -199,78 +186,7 @@ function withAbsent(
 function sameEntry(a: Int32Array, b: Int32Array): boolean {
   return a.every((word, i) => ((word ^ (b[i] as number)) & (i === 5 ? ~DTE_MORE.FAULTED : -1)) === 0)
 }
-const refused = (status: number): Ending => ({ status, verdict: reasonText(status) })
+const refused = (unit: UnitState, status: number): Ending => ({ status, verdict: unit.reasonText(status) })
 function passed(request: DmaRequest, why: string): Ending {
   return { status: DMA.OK, hpa: hpaOf(request.iovaHi, request.iovaLo), verdict: `${why}: the address stays as it is` }
-}
-
-const named = (name: string, f: Field, lo: number, hi: number): ExplainedField => ({ name, value: hex(get(f, lo, hi)) })
-const addressOf = (lo: number, hi: number): string => hex(hpaOf(hi & 0xf_ffff, lo & ~0xfff))
-
-function deviceEntry(reader: DteReader, index: number, refusal: string | undefined): ExplainedEntry {
-  const [lo0, hi0, lo1, hi1, lo2, hi2, lo3, hi3] = reader.raw as unknown as readonly number[] as readonly [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
-  const mode = get(DTE0.Mode, lo0, hi0)
-  const fields: ExplainedField[] = [
-    named('V', DTE0.V, lo0, hi0),
-    named('TV', DTE0.TV, lo0, hi0),
-    { ...named('Mode', DTE0.Mode, lo0, hi0), meaning: mode === 0 ? 'no host translation' : `${mode} levels` },
-    { name: 'TablePtr', value: addressOf(lo0, hi0) },
-    named('GV', DTE0.GV, lo0, hi0),
-    named('GIOV', DTE0.GIOV, lo0, hi0),
-    named('IR', DTE0.IR, lo0, hi0),
-    named('IW', DTE0.IW, lo0, hi0),
-    named('DomainID', DTE1.DomainId, lo1, hi1),
-    named('I', DTE1.I, lo1, hi1),
-    named('IV', DTE2.IV, lo2, hi2),
-    named('IntCtl', DTE2.IntCtl, lo2, hi2),
-  ]
-  const where = mode === 0 ? 'no host table is walked' : `top table at ${addressOf(lo0, hi0)}`
-  return {
-    name: 'device table entry',
-    hpa: hpaOf(reader.hpaHi, reader.hpaLo),
-    index,
-    words: [join(hi0, lo0), join(hi1, lo1), join(hi2, lo2), join(hi3, lo3)],
-    fields,
-    verdict: refusal ?? (get(DTE0.V, lo0, hi0) ? `domain ${get(DTE1.DomainId, lo1, hi1)}, ${where}` : 'not valid'),
-  }
-}
-
-/** Fields by kind of table. */
-const FIELDS: Readonly<Record<TrailEntry['kind'], Readonly<Record<string, Field>>>> = {
-  host: { PR: PTE.PR, NextLevel: PTE.NextLevel, A: PTE.A, D: PTE.D, FC: PTE.FC, IR: PTE.IR, IW: PTE.IW },
-  gcr3: { V: GCR3.V },
-  guest: { P: GPTE.P, RW: GPTE.RW, US: GPTE.US, A: GPTE.A, D: GPTE.D, PS: GPTE.PS, NX: GPTE.NX },
-}
-const NAMES: Readonly<Record<TrailEntry['kind'], string>> = {
-  host: 'I/O page table entry',
-  gcr3: 'GCR3 entry',
-  guest: 'guest page table entry',
-}
-
-function tableEntry(
-  { kind, level, index, hpaHi, hpaLo, lo, hi }: TrailEntry,
-  refusal: string | undefined,
-): ExplainedEntry {
-  const fields = Object.entries(FIELDS[kind]).map(([name, f]) => named(name, f, lo, hi))
-  const address = addressOf(lo, hi)
-  const next = get(PTE.NextLevel, lo, hi)
-  const isLeaf =
-    kind === 'host' ? next === 0 || next === 7 : kind === 'guest' && (level === 1 || get(GPTE.PS, lo, hi) === 1)
-  return {
-    name: `${NAMES[kind]}, level ${level}`,
-    hpa: hpaOf(hpaHi, hpaLo),
-    index,
-    words: [join(hi, lo)],
-    fields: [...fields, { name: 'ADDR', value: address }],
-    verdict: refusal ?? (isLeaf ? `maps a page at ${address}` : `the next table is at ${address}`),
-  }
 }

@@ -10,6 +10,9 @@ export const reason = (code: number, flags = 0): number => code | (flags << 4)
 export const codeOf = (status: number): number => status & 0xf
 export const flagsOf = (status: number): number => (status >>> 4) & 0xfff
 
+/** Flags of QEMU's page faults. */
+export const QEMU_WANTED = { READ: 1, WRITE: 2 } as const
+
 const WORDS: Readonly<Record<number, string>> = {
   [EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY]: 'the device table entry of the function is illegal',
   [EVENT_CODE.IO_PAGE_FAULT]: 'the tables do not allow the access',
@@ -31,6 +34,17 @@ function pageFaultWords(flags: number): string {
   if (flags & EVENT_FLAG.PR)
     return `${what}: the ${table} has an impossible level or size, or skipped address bits are set`
   return `${what}: no ${table} is present, or the address lies beyond the tables`
+}
+
+/**
+ * A reason of a unit with QEMU's personality in words. Its page faults say in bits 1:0 of the flags what was wanted, and set I
+ * each time (hw/i386/amd_iommu.c amdvi_page_fault, AMDVI_PERM_READ, AMDVI_PERM_WRITE); of why they say nothing.
+ */
+export function qemuReasonText(status: number): string {
+  if (codeOf(status) !== EVENT_CODE.IO_PAGE_FAULT) return reasonText(codeOf(status))
+  const flags = flagsOf(status)
+  const what = flags & QEMU_WANTED.WRITE ? 'write: ' : flags & QEMU_WANTED.READ ? 'read: ' : ''
+  return `${EVENT_NAMES[EVENT_CODE.IO_PAGE_FAULT]}: ${what}${WORDS[EVENT_CODE.IO_PAGE_FAULT]}`
 }
 
 /** A reason in words, led by the specification's name of the event. */

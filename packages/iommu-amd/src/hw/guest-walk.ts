@@ -4,7 +4,7 @@
  * are guest-physical addresses, which the host's tables translate.
  */
 import type { DmaRequest, HostMemory } from '@ioasis/core'
-import { EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
+import { EVENT_CODE, EVENT_FLAG, MASTER_ABORTED } from '../spec/event.ts'
 import type { Capabilities } from './capabilities.ts'
 import { DTE_MORE, glxOf, levelsOf } from './dte-cache.ts'
 import { flagsOf, reason } from './fault.ts'
@@ -15,7 +15,7 @@ const { GN, PR, PE, RZ } = EVENT_FLAG
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT, GN)
 const DENIED = reason(EVENT_CODE.IO_PAGE_FAULT, GN | PR | PE)
 const RESERVED = reason(EVENT_CODE.IO_PAGE_FAULT, GN | PR | RZ)
-const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR, GN)
+const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR, GN | MASTER_ABORTED)
 /** Low address bits that are reserved in 2 MiB and 1 GiB leaves: all inside the leaf but bit 12 (PAT). */
 const LARGE_RESERVED: readonly number[] = [0, 0, 0x1f_e000, 0x3fff_e000]
 

@@ -121,7 +121,7 @@ test('a table that nothing answers for is a hardware error that names the entry'
   const unit = new BareUnit().fourLevels()
   unit.put(0x11_2488, RW | 0x8000_0201n)
   unit.ask(0x1234_5000n, WRITE)
-  expect(unit.events()).toEqual([[0x4020_0001_0000_0010n, 0x8000_0a28n]])
+  expect(unit.events()).toEqual([[0x4220_0001_0000_0010n, 0x8000_0a28n]])
 })
 
 const had = (mode: bigint): BareUnit => {

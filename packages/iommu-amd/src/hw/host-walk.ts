@@ -4,7 +4,7 @@
  * reserved bits, permission, leaf size or next level, skipped address bits.
  */
 import type { HostMemory } from '@ioasis/core'
-import { EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
+import { EVENT_CODE, EVENT_FLAG, MASTER_ABORTED } from '../spec/event.ts'
 import { sizedLeafShift } from '../spec/host-page-table.ts'
 import type { DirectoryCache } from './directory-cache.ts'
 import { reason } from './fault.ts'
@@ -14,7 +14,7 @@ const PRESENT = reason(EVENT_CODE.IO_PAGE_FAULT, EVENT_FLAG.PR)
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT)
 const DENIED = reason(EVENT_CODE.IO_PAGE_FAULT, EVENT_FLAG.PR | EVENT_FLAG.PE)
 const RESERVED = reason(EVENT_CODE.IO_PAGE_FAULT, EVENT_FLAG.PR | EVENT_FLAG.RZ)
-const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR)
+const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR, MASTER_ABORTED)
 /** Reserved bits, high word: 56:52 everywhere, and 60:59 (FC and U of leaves) in directory entries. */
 const LEAF_RESERVED = 0x01f0_0000
 const DIRECTORY_RESERVED = 0x19f0_0000

@@ -42,7 +42,7 @@ describe('entries of 32 bits', () => {
   })
   test('that cannot be read are a hardware error', () => {
     const unit = unitWith(REMAP | 0x8000_0011n)
-    expect([send(unit, 4), unit.events()]).toEqual([undefined, [[0x4008_0001_0000_0018n, 0x8000_0010n]]])
+    expect([send(unit, 4), unit.events()]).toEqual([undefined, [[0x4208_0001_0000_0018n, 0x8000_0010n]]])
   })
 })
 describe('entries of 128 bits', () => {

@@ -1,7 +1,7 @@
 /** Interrupt messages on their way through the unit; 48882 "Interrupt Remapping Tables", "IOMMU Controls and Actions for Upstream Interrupts". */
 import { type Bdf, bitsOf, decodeMsi, get, type HostMemory, type InterruptMessage, type MsiMessage } from '@ioasis/core'
 import { DTE2, INT_CTL } from '../spec/device-table.ts'
-import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
+import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG, MASTER_ABORTED } from '../spec/event.ts'
 import { IRTE, IRTE_GA_HI, IRTE_GA_LO, MESSAGE } from '../spec/interrupt-table.ts'
 import { CTRL } from '../spec/registers.ts'
 import { DTE, DTE_WORDS_SHIFT } from './dte-cache.ts'
@@ -14,7 +14,7 @@ import type { TranslationCaches } from './translation-caches.ts'
 const { I, PR, RZ } = EVENT_FLAG
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT, I)
 const RESERVED = reason(EVENT_CODE.IO_PAGE_FAULT, I | PR | RZ)
-const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR, I)
+const UNREADABLE = reason(EVENT_CODE.PAGE_TAB_HARDWARE_ERROR, I | MASTER_ABORTED)
 const ILLEGAL = reason(EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY, I)
 const ILLEGAL_RESERVED = reason(EVENT_CODE.ILLEGAL_DEV_TABLE_ENTRY, I | RZ)
 const BLOCKED = reason(EVENT_CODE.INVALID_DEVICE_REQUEST, DEVICE_REQUEST.INTERRUPT_BLOCKED << 9)

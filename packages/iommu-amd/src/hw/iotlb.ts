@@ -205,6 +205,17 @@ export class Iotlb {
     this.larger.push(made)
     return made
   }
+  /** The table of a leaf above 4 KiB that covers an address and allows the access; undefined: none does. */
+  findLarger(hi: number, lo: number, owner: number, pasid: number, access: number): IotlbTable | undefined {
+    const { larger } = this
+    for (let i = 0; i < larger.length; i++) {
+      const table = larger[i] as IotlbTable
+      if (!table.used) continue
+      const at = table.find(hi, lo, owner, pasid)
+      if (at >= 0 && ((table.words[at + 3] as number) & access) === access) return table
+    }
+    return undefined
+  }
   dropAll(): void {
     this.pages.dropAll()
     for (const table of this.larger) table.dropAll()

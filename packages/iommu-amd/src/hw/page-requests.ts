@@ -66,14 +66,12 @@ export class PageRequests {
     const words = caches.devices.bus(requester)
     const at = (requester & 0xff) << DTE_WORDS_SHIFT
     if ((words[at] as number) & DTE.V && (words[at + 5] as number) & DTE_MORE.PPR) return true
-    const flags = pasid === NO_PASID ? 0 : EVENT_FLAG.GN
-    const [hi, lo] = halves(request.iova)
-    const status = reason(EVENT_CODE.INVALID_PPR_REQUEST, flags)
-    events.record(status, requester, Math.max(pasid, 0), hi, (lo & ~0xfff) | (request.group & 0x1ff))
+    const status = reason(EVENT_CODE.INVALID_PPR_REQUEST, pasid === NO_PASID ? 0 : EVENT_FLAG.GN)
+    events.recordPageRequest(status, requester, tagOf(request), Math.max(pasid, 0), request.iova & ~0xfffn)
     return false
   }
   #append(request: PageRequest): 'logged' | 'lost' | 'off' {
-    const { requester, pasid, iova, group, last } = request
+    const { requester, pasid, iova } = request
     const id = Math.max(pasid, 0)
     const flags =
       (request.exec ? 1 << 17 : 0) |
@@ -82,7 +80,7 @@ export class PageRequests {
       (request.priv ? 0 : 1 << 22) |
       (pasid === NO_PASID ? 0 : 1 << 24)
     const lo0 = (requester & 0xffff) | ((id & 0xffff) << 16)
-    const hi0 = (group & 0x1ff) | (last ? 0x200 : 0) | ((id >>> 16) << 10) | flags | (PPR_PAGE_SERVICE_REQUEST << 28)
+    const hi0 = tagOf(request) | ((id >>> 16) << 10) | flags | (PPR_PAGE_SERVICE_REQUEST << 28)
     const [hi, lo] = halves(iova)
     return this.ring.append(lo0, hi0, lo & ~0xfff, hi, true)
   }
@@ -92,6 +90,8 @@ export class PageRequests {
   }
 }
 
+/** `PPR.Tag` with `PPR.Last` above it. */
+const tagOf = ({ group, last }: PageRequest): number => (group & 0x1ff) | (last ? 0x200 : 0)
 const halves = (value: bigint): readonly [hi: number, lo: number] => [
   Number(BigInt.asIntN(32, value >> 32n)),
   Number(BigInt.asIntN(32, value)),

@@ -4,7 +4,7 @@ import { EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
 import { DTE_MORE, type DteCache } from './dte-cache.ts'
 import type { DteReader } from './dte-reader.ts'
 import type { EventLog } from './event-log.ts'
-import { codeOf, flagsOf, reason } from './fault.ts'
+import { codeOf, flagsOf, QEMU_WANTED, reason } from './fault.ts'
 import type { GuestWalk } from './guest-walk.ts'
 
 const { GN, I, NX, RW, US } = EVENT_FLAG
@@ -88,10 +88,9 @@ export class Refusals {
   /** The reason with what the request adds to it. */
   withRequest(request: DmaRequest, status: number): number {
     const write = (request.access & 2) !== 0
-    // QEMU shows the kind of access in the bits of GN and NX, and I with every page fault.
     if (this.#qemu) {
       return codeOf(status) === EVENT_CODE.IO_PAGE_FAULT
-        ? reason(codeOf(status), I | (write ? NX : GN))
+        ? reason(codeOf(status), I | (write ? QEMU_WANTED.WRITE : QEMU_WANTED.READ))
         : codeOf(status)
     }
     let flags = flagsOf(status) | (write ? RW : 0)

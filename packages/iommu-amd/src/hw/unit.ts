@@ -12,7 +12,6 @@ import {
   bytesTogether,
   type Claim,
   type Clock,
-  DMA,
   type DmaRequest,
   type Explanation,
   type HostMemory,
@@ -20,35 +19,32 @@ import {
   type IommuUnit,
   type MmioWindow,
   type MsiMessage,
-  NO_PASID,
   type PriPort,
   type Status,
   type Trace,
 } from '@ioasis/core'
-import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
 import { CTRL } from '../spec/registers.ts'
-import { answer, answerPart, identity } from './answer.ts'
 import { type Capabilities, capabilitiesOf, type FeatureRegisters } from './capabilities.ts'
 import { CommandBuffer } from './command-buffer.ts'
 import { DevicePorts, type StrayResponse } from './device-ports.ts'
-import { DTE, DTE_MORE, DTE_WORDS_SHIFT, type DteCache } from './dte-cache.ts'
+import type { DteCache } from './dte-cache.ts'
 import { DteReader } from './dte-reader.ts'
 import { EventLog } from './event-log.ts'
 import { ExclusionRange } from './exclusion-range.ts'
 import { explainTranslation, type UnitState } from './explain.ts'
-import { codeOf, reason, reasonText } from './fault.ts'
-import { LEAF } from './host-walk.ts'
+import { qemuReasonText, reasonText } from './fault.ts'
+import { GuestRequests } from './guest-requests.ts'
 import { cachedClaims } from './inspect.ts'
 import { InterruptRemap } from './interrupt-remap.ts'
-import { type Iotlb, type IotlbTable } from './iotlb.ts'
 import { type Raise, UnitInterrupts } from './message.ts'
+import { Misses } from './misses.ts'
 import { PageRequests } from './page-requests.ts'
 import { QemuTranslation } from './qemu-translation.ts'
 import { Refusals } from './refusals.ts'
 import { type AmdRegisters, amdRegisters } from './registers.ts'
 import { TranslationCaches } from './translation-caches.ts'
 import { TranslationRequests } from './translation-requests.ts'
-import { Walkers } from './walkers.ts'
+import { Walkers, walkTeller } from './walkers.ts'
 
 /** What one unit is. */
 export interface AmdUnitOptions extends FeatureRegisters {
@@ -75,14 +71,6 @@ export interface AmdUnitSurroundings {
   readonly strayResponse?: StrayResponse
 }
 
-const { GN, PE, PR, I } = EVENT_FLAG
-const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT)
-const DENIED = reason(EVENT_CODE.IO_PAGE_FAULT, PR | PE)
-const GUEST_ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT, GN)
-const PRETRANSLATED = reason(EVENT_CODE.INVALID_DEVICE_REQUEST, DEVICE_REQUEST.PRETRANSLATED << 9)
-const WINDOW_READ = reason(EVENT_CODE.INVALID_DEVICE_REQUEST, DEVICE_REQUEST.INTERRUPT_READ << 9)
-const WINDOW_PASID = reason(EVENT_CODE.IO_PAGE_FAULT, GN | I)
-
 /** The silicon of one unit. */
 export class AmdUnit implements IommuUnit {
   readonly name: string
@@ -97,13 +85,14 @@ export class AmdUnit implements IommuUnit {
   readonly msi: { remap(message: MsiMessage, requester: Bdf): InterruptMessage | undefined }
   readonly #covers: AmdUnitOptions['covers']
   readonly #qemu: boolean
-  readonly #trace: Trace | undefined
   readonly #reader: DteReader
   readonly #walkers: Walkers
   readonly #refusals: Refusals
   readonly #qemuTranslation: QemuTranslation
   readonly #exclusion: ExclusionRange
   readonly #events: EventLog
+  readonly #guests: GuestRequests
+  readonly #misses: Misses
   readonly #requests: PageRequests
   readonly #ports: DevicePorts
   readonly #commands: CommandBuffer
@@ -124,7 +113,6 @@ export class AmdUnit implements IommuUnit {
     this.name = name
     this.#covers = covers
     this.#qemu = qemu
-    this.#trace = surroundings.trace
     const caps = (this.caps = capabilitiesOf(options))
     const registers = (this.registers = amdRegisters(caps, qemu))
     const caches = (this.caches = new TranslationCaches(qemu, (requester) => this.#qemuTranslation.reload(requester)))
@@ -138,9 +126,20 @@ export class AmdUnit implements IommuUnit {
     const hardwareEvents = caps.hardwareEvents && !qemu
     const events = (this.#events = new EventLog(memory, registers, interrupts, { qemu, hardwareEvents }))
     const refusals = (this.#refusals = new Refusals(events, reader, devices, qemu))
-    this.#exclusion = new ExclusionRange(registers, () => caches.dropPagesAll())
+    const exclusion = (this.#exclusion = new ExclusionRange(registers, () => caches.dropPagesAll()))
     const dmaRemapping = options.dmaRemapping !== false
-    this.#qemuTranslation = new QemuTranslation({ caches, reader, walkers, refusals, dmaRemapping })
+    const qemuTranslation = (this.#qemuTranslation = new QemuTranslation({
+      caches,
+      reader,
+      walkers,
+      refusals,
+      dmaRemapping,
+    }))
+    const { trace } = surroundings
+    const walked = trace && walkTeller(trace, name)
+    const guests = (this.#guests = new GuestRequests({ qemu, caches, walkers, refusals, walked }))
+    const asQemu = qemu ? qemuTranslation : undefined
+    this.#misses = new Misses({ caps, caches, walkers, refusals, exclusion, guests, qemu: asQemu, walked })
     this.#requests = new PageRequests({ memory, registers, caches, events, interrupts, ports, refusals })
     this.#commands = new CommandBuffer(
       { memory, registers, caps, caches, events, interrupts, ports, clock: surroundings.clock },
@@ -170,9 +169,9 @@ export class AmdUnit implements IommuUnit {
    */
   translate(request: DmaRequest): Status {
     const { requester, iovaHi: hi, iovaLo: lo } = request
-    if (request.pasid !== -1 /* NO_PASID */ || request.translated) return this.#special(request)
+    if (request.pasid !== -1 /* NO_PASID */ || request.translated) return this.#guests.special(request)
     const devices = this.#devices
-    if (requester !== devices.recent && !devices.recall(requester)) return this.#miss(request)
+    if (requester !== devices.recent && !devices.recall(requester)) return this.#misses.request(request)
     const words = this.#pageWords
     const owner = devices.recentOwner
     const tag = lo & ~0xfff
@@ -191,14 +190,14 @@ export class AmdUnit implements IommuUnit {
       out.snooped = !request.noSnoop || (leaf & 4) !== 0 // LEAF.SNOOP
       return 0 // DMA.OK
     }
-    return this.#miss(request)
+    return this.#misses.request(request)
   }
 
   explain(request: DmaRequest): Explanation {
     return explainTranslation(this.#state(), request)
   }
   reasonText(status: Status): string {
-    return reasonText(status)
+    return this.#qemu ? qemuReasonText(status) : reasonText(status)
   }
   inspect(): readonly Claim[] {
     return [...cachedClaims(this.name, [this.caches.iotlb, this.caches.guest]), ...this.#ports.claims(this.name)]
@@ -208,161 +207,13 @@ export class AmdUnit implements IommuUnit {
     this.#commands.run()
   }
 
-  /** No usable leaf of 4 KiB. Literals as in `translate`. */
-  #miss(request: DmaRequest): Status {
-    if (!this.#on) return identity(request)
-    const { requester, iovaHi: hi, iovaLo: lo, access } = request
-    if (hi === 0 && lo >>> 20 === 0xfee) return this.#window(request)
-    if (this.#qemu) return this.#qemuTranslation.translate(request)
-    const at = (requester & 0xff) << 4 // DTE_WORDS_SHIFT
-    const devices = this.#devices
-    let bus = devices.buses[(requester >>> 8) & 0xff] as Int32Array
-    const known = ((bus[at] as number) & 1) !== 0 // DTE.CACHED
-    if (!known) {
-      const status = this.#refusals.device(requester, (access & 2) !== 0, ABSENT, hi, lo)
-      if (status !== 0) return status
-      bus = devices.buses[(requester >>> 8) & 0xff] as Int32Array
-    }
-    const flags = bus[at] as number
-    if (this.#exclusion.enabled && this.#exclusion.passes(bus[at + 5] as number, hi, lo))
-      return identity(request, 0xfff)
-    if ((flags & 4) === 0 /* DTE.TABLES */) return this.#untabled(request, bus, at)
-    if ((hi & (bus[at + 3] as number)) | (lo & (bus[at + 4] as number)))
-      return this.#refusals.fault(request, ABSENT, bus, at)
-    const { iotlb } = this.caches
-    const domain = flags >>> 16
-    const found = this.#findLarger(request, iotlb, domain, -1)
-    if (found !== undefined) return answer(request, found, found.find(hi, lo, domain, -1))
-    // The hit path has searched for pages of functions it knew; absent ones it does not tell from those of another use.
-    if (!known || this.caps.npCache) {
-      const kept = iotlb.pages.find(hi, lo, domain, -1)
-      if (kept >= 0 && ((iotlb.pages.words[kept + 3] as number) & access) === access)
-        return answer(request, iotlb.pages, kept)
-      if (kept >= 0 && (iotlb.pages.words[kept + 3] as number) & LEAF.ABSENT)
-        return this.#refusals.fault(request, ABSENT, bus, at)
-    }
-    return this.#walk(request, bus, at, domain)
-  }
-  /** A larger leaf that covers the request and allows it. */
-  #findLarger(request: DmaRequest, iotlb: Iotlb, owner: number, pasid: number): IotlbTable | undefined {
-    const { larger } = iotlb
-    for (let i = 0; i < larger.length; i++) {
-      const table = larger[i] as IotlbTable
-      if (!table.used) continue
-      const at = table.find(request.iovaHi, request.iovaLo, owner, pasid)
-      if (at >= 0 && ((table.words[at + 3] as number) & request.access) === request.access) return table
-    }
-    return undefined
-  }
-
-  #walk(request: DmaRequest, bus: Int32Array, at: number, domain: number): Status {
-    const { iovaHi: hi, iovaLo: lo } = request
-    const walk = this.#walkers.host
-    this.#walkers.prepare(bus, at)
-    const status = walk.walk(hi, lo, request.access, false)
-    if (this.#trace?.wants('walk')) this.#traceWalk(request, status)
-    const { iotlb } = this.caches
-    if (status !== 0) {
-      if (this.caps.npCache && status === ABSENT)
-        iotlb.pages.put(hi, lo, { owner: domain, domain, pasid: NO_PASID }, ABSENT_LEAF)
-      if (codeOf(status) === EVENT_CODE.PAGE_TAB_HARDWARE_ERROR)
-        return this.#refusals.refuse(request, status, domain, walk.faultHi, walk.faultLo)
-      return this.#refusals.fault(request, status, bus, at)
-    }
-    const { shift } = walk
-    if (shift > 12 && this.#isPartial(hi, lo, shift)) return answerPart(request, walk)
-    const table = shift === 12 ? iotlb.pages : iotlb.table(shift)
-    owner.owner = owner.domain = domain
-    owner.pasid = -1
-    return answer(request, table, table.put(hi, lo, owner, walk))
-  }
-  /** A leaf that overlaps the interrupt range or the excluded one: it is not kept, and answered page by page. */
-  #isPartial(hi: number, lo: number, shift: number): boolean {
-    const overlaps = (otherHi: number, otherLo: number): boolean => {
-      const maskLo = shift >= 32 ? 0 : -1 << shift
-      const maskHi = shift <= 32 ? -1 : -1 << (shift - 32)
-      return (((hi ^ otherHi) & maskHi) | ((lo ^ otherLo) & maskLo)) === 0
-    }
-    if (shift < 20 ? hi === 0 && lo >>> 20 === 0xfee : overlaps(0, 0xfee0_0000 | 0)) return true
-    return this.#exclusion.overlaps(hi, lo, shift)
-  }
-
-  /** Requests without PASID of functions without host tables of their own. */
-  #untabled(request: DmaRequest, bus: Int32Array, at: number): Status {
-    const flags = bus[at] as number
-    if (flags & DTE.GUEST) return this.#guestRequest(request, bus, at, 0)
-    // TV is 0: the walk ends before it begins.
-    if ((flags & DTE.PASS) === 0) return this.#refusals.fault(request, ABSENT, bus, at)
-    if (((flags >>> 4) & request.access) !== request.access) return this.#refusals.fault(request, DENIED, bus, at)
-    identity(request)
-    if (flags & DTE.FC) request.out.snooped = true
-    return DMA.OK
-  }
-
-  /** The interrupt range: writes are messages, whatever the tables say; reads have nobody to answer them. */
-  #window(request: DmaRequest): Status {
-    if (this.#qemu || request.access === 2) return identity(request)
-    const status = this.#refusals.device(request.requester, false, ABSENT, request.iovaHi, request.iovaLo)
-    if (status !== 0) return status
-    const bus = this.#devices.bus(request.requester)
-    const at = (request.requester & 0xff) << DTE_WORDS_SHIFT
-    if (((bus[at] as number) & DTE.V) === 0) return identity(request)
-    return this.#refusals.refuse(request, WINDOW_READ, 0, request.iovaHi, request.iovaLo)
-  }
-
-  /** Requests with PASID, and translated requests. */
-  #special(request: DmaRequest): Status {
-    if (!this.#on || (this.#qemu && !this.#devices.isActive(request.requester))) return identity(request)
-    const { requester, iovaHi: hi, iovaLo: lo } = request
-    const status = this.#refusals.device(requester, (request.access & 2) !== 0, ABSENT, hi, lo)
-    if (status !== 0) return status
-    const bus = this.#devices.bus(requester)
-    const at = (requester & 0xff) << DTE_WORDS_SHIFT
-    if (((bus[at] as number) & DTE.V) === 0) return identity(request)
-    if (request.translated) {
-      if ((bus[at + 5] as number) & DTE_MORE.I) return identity(request)
-      return this.#refusals.refuse(request, PRETRANSLATED, 0, hi, lo)
-    }
-    if (hi === 0 && lo >>> 20 === 0xfee) return this.#refusals.fault(request, WINDOW_PASID, bus, at)
-    if (((bus[at + 5] as number) & DTE_MORE.GV) === 0) return this.#refusals.fault(request, GUEST_ABSENT, bus, at)
-    return this.#guestRequest(request, bus, at, request.pasid)
-  }
-
-  #guestRequest(request: DmaRequest, bus: Int32Array, at: number, pasid: number): Status {
-    const { iovaHi: hi, iovaLo: lo, access } = request
-    const { guest } = this.caches
-    const domain = (bus[at] as number) >>> 16
-    // What a leaf allows to others than unprivileged data accesses is not kept.
-    const plain = !request.exec && !request.priv
-    if (plain) {
-      const kept = guest.pages.find(hi, lo, domain, pasid)
-      if (kept >= 0 && ((guest.pages.words[kept + 3] as number) & access) === access)
-        return answer(request, guest.pages, kept)
-      const table = this.#findLarger(request, guest, domain, pasid)
-      if (table) return answer(request, table, table.find(hi, lo, domain, pasid))
-    }
-    this.#walkers.prepare(bus, at)
-    const walk = this.#walkers.guest
-    const status = walk.walk(bus, at, pasid, request, this.#walkers.rootTranslated, false)
-    if (this.#trace?.wants('walk')) this.#traceWalk(request, status)
-    if (status !== 0) return this.#refusals.guestFault(request, status, { bus, at, pasid, walk })
-    if (!plain || walk.shift > 30) return answerPart(request, walk)
-    const table = walk.shift === 12 ? guest.pages : guest.table(walk.shift)
-    owner.owner = owner.domain = domain
-    owner.pasid = pasid
-    return answer(request, table, table.put(hi, lo, owner, walk))
-  }
-  #traceWalk(request: DmaRequest, status: number): void {
-    this.#trace?.emit('walk', { unit: this.name, requester: request.requester, iova: request.iova, status })
-  }
-
   /** CTRL was written. */
   #control(): void {
     const { registers } = this
     const lo = registers.lo('CTRL')
     const on = (lo & bitsOf(CTRL.IommuEn)) !== 0
     if (on !== this.#on) this.#devices.switch(on)
-    this.#on = on
+    this.#on = this.#misses.on = this.#guests.on = on
     this.#events.ring.enable(on && (lo & bitsOf(CTRL.EventLogEn)) !== 0)
     this.#requests.ring.enable(on && !this.#qemu && (lo & bitsOf(CTRL.PPRLogEn)) !== 0)
     this.#commands.enable(on && (lo & bitsOf(CTRL.CmdBufEn)) !== 0)
@@ -390,10 +241,7 @@ export class AmdUnit implements IommuUnit {
       excluded: (more, hi, lo) => this.#exclusion.passes(more, hi, lo),
       setHostTable: (bus, at) => this.#walkers.prepare(bus, at),
       withRequest: (request, status) => this.#refusals.withRequest(request, status),
+      reasonText: (status) => this.reasonText(status),
     }
   }
 }
-
-/** Reused: a leaf is put into a table at once. */
-const owner: { owner: number; domain: number; pasid: number } = { owner: 0, domain: 0, pasid: -1 }
-const ABSENT_LEAF = { flags: LEAF.ABSENT, frameHi: 0, frameLo: 0 } as const

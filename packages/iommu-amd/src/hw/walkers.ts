@@ -1,5 +1,5 @@
 /** The walkers of one unit, and what they take from a device table entry. */
-import { bitsOf, type HostMemory } from '@ioasis/core'
+import { bitsOf, type DmaRequest, type HostMemory, type Status, type Trace } from '@ioasis/core'
 import { CTRL } from '../spec/registers.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { DirectoryCache } from './directory-cache.ts'
@@ -7,6 +7,16 @@ import { DTE_MORE } from './dte-cache.ts'
 import { GuestWalk } from './guest-walk.ts'
 import { HostWalk } from './host-walk.ts'
 import type { AmdRegisters } from './registers.ts'
+
+/** Told of each walk. @param status as the walk ended, without the flags of the request */
+export type Walked = (request: DmaRequest, status: Status) => void
+
+/** Tells a trace of a unit's walks, if it wants to know. */
+export const walkTeller =
+  (trace: Trace, unit: string): Walked =>
+  (request, status) => {
+    if (trace.wants('walk')) trace.emit('walk', { unit, requester: request.requester, iova: request.iova, status })
+  }
 
 /** Host and guest tables. */
 export class Walkers {

@@ -12,8 +12,6 @@ export const OPCODE = {
   COMPLETE_PPR_REQUEST: 7,
   INVALIDATE_IOMMU_ALL: 8,
 } as const
-/** Names by opcode. */
-export const OPCODE_NAMES: readonly string[] = ['', ...Object.keys(OPCODE)]
 /** Bytes of a command as a shift. */
 export const COMMAND_SHIFT = 4
 

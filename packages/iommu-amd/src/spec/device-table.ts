@@ -2,7 +2,7 @@
 import { field, type Field, type Bdf } from '@ioasis/core'
 
 /** Bytes of an entry as a shift; the index is the 16-bit requester id. */
-export const DTE_SHIFT = 5
+const DTE_SHIFT = 5
 
 /** First word; bits 51:12 are the host page table. Bits 6:2 and 63 are reserved. */
 export const DTE0: Readonly<

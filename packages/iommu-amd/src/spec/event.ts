@@ -20,8 +20,6 @@ export const EVENT_CODE = {
 } as const
 /** Names by code. */
 export const EVENT_NAMES: readonly string[] = ['', ...Object.keys(EVENT_CODE)]
-/** Bytes of an entry as a shift. */
-export const EVENT_SHIFT = 4
 
 /** Fields of the first word. */
 export const EVENT: Readonly<
@@ -30,6 +28,9 @@ export const EVENT: Readonly<
     | 'Pasid_19_16'
     | 'DomainId'
     | 'Pasid_15_0'
+    | 'PprPasid_15_0'
+    | 'PprTag'
+    | 'PprPasid_19_16'
     | 'Flags'
     | 'GN'
     | 'NX'
@@ -51,6 +52,10 @@ export const EVENT: Readonly<
   /** With GN: bits 15:0 of the PASID. */
   DomainId: field(47, 32),
   Pasid_15_0: field(47, 32),
+  /** INVALID_PPR_REQUEST has PASID and tag where a page request log entry has them; the tag is the group, and Last above it. */
+  PprPasid_15_0: field(31, 16),
+  PprTag: field(41, 32),
+  PprPasid_19_16: field(45, 42),
   /** All flags, as Linux prints them. */
   Flags: field(59, 48),
   /** Guest: the address is a guest-virtual one, with a PASID. */
@@ -90,6 +95,8 @@ export const EVENT_FLAG = {
 } as const
 /** Values of `EVENT.HardwareType`. */
 export const HARDWARE_ERROR = { MASTER_ABORT: 1, TARGET_ABORT: 2, DATA_ERROR: 3 } as const
+/** The flag bits of a hardware error that comes of an address where nothing answers. */
+export const MASTER_ABORTED: number = HARDWARE_ERROR.MASTER_ABORT << 9
 /** Values of `EVENT.RequestType`. */
 export const DEVICE_REQUEST = {
   /** A read, or a non-posted write, in the interrupt address range. */

@@ -106,9 +106,6 @@ export const EFR2: Readonly<
 
 /** PCI capability block of the IOMMU's own function: dword offsets from the capability's start. */
 export const CAPABILITY = { HEADER: 0x00, BASE_LO: 0x04, BASE_HI: 0x08, RANGE: 0x0c, MISC: 0x10, MISC1: 0x14 } as const
-/** PCI capability id of the block ("secure device"), and its type value. */
-export const CAPABILITY_ID = 0x0f
-export const CAPABILITY_TYPE = 3
 /** Capability Header. */
 export const CAPABILITY_HEADER: Readonly<
   Record<'CapId' | 'CapPtr' | 'CapType' | 'CapRev' | 'IotlbSup' | 'HtTunnel' | 'NpCache' | 'EFRSup' | 'CapExt', Field>
@@ -130,16 +127,4 @@ export const CAPABILITY_HEADER: Readonly<
 export const CAPABILITY_BASE: { readonly Enable: Field } = {
   /** The window is decoded; with it the address is locked until reset. */
   Enable: field(0),
-}
-/** Miscellaneous Information Register 0. */
-export const CAPABILITY_MISC: Readonly<
-  Record<'MsiNum' | 'GVAsize' | 'PAsize' | 'VAsize' | 'HtAtsResv' | 'MsiNumPPR', Field>
-> = {
-  MsiNum: field(4, 0),
-  /** 2: 48 bits. */
-  GVAsize: field(7, 5),
-  PAsize: field(14, 8),
-  VAsize: field(21, 15),
-  HtAtsResv: field(22),
-  MsiNumPPR: field(31, 27),
 }

@@ -36,5 +36,3 @@ export const PPR: Readonly<
 }
 /** `PPR.Code` of a page service request. */
 export const PPR_PAGE_SERVICE_REQUEST = 1
-/** Bytes of an entry as a shift. */
-export const PPR_SHIFT = 4

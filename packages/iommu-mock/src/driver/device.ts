@@ -27,8 +27,7 @@ import {
 } from '../spec/mock-data.ts'
 import { DEVICE_FLAG, PASID_RESERVED } from '../spec/test-command.ts'
 import type { MockDomain } from './domain.ts'
-import { MockNestedDomain } from './nested-domain.ts'
-import type { MockViommu } from './viommu.ts'
+import { type AttachedViommu, MockNestedDomain } from './nested-domain.ts'
 
 /** Width of a PASID. */
 const PASID_BITS = 20
@@ -74,7 +73,7 @@ export class MockDevice implements IommuDevice {
   readonly cache: Uint32Array = new Uint32Array(CACHE_ENTRIES).fill(DEVICE_CACHE_DEFAULT)
   readonly #canTrack: boolean
   readonly #attached = new Map<Pasid, Domain>()
-  #viommu: { readonly viommu: MockViommu; readonly virtId: bigint } | undefined
+  #viommu: { readonly viommu: AttachedViommu; readonly virtId: bigint } | undefined
   /** Attached domains that answer page requests. */
   #faultUsers = 0
   #listener: ((request: PageRequest) => void) | undefined
@@ -155,7 +154,7 @@ export class MockDevice implements IommuDevice {
     this.#countFaults(domain, this.#attached.get(RID))
     return true
   }
-  #placeIn(domain: Domain): { readonly viommu: MockViommu; readonly virtId: bigint } | undefined {
+  #placeIn(domain: Domain): { readonly viommu: AttachedViommu; readonly virtId: bigint } | undefined {
     const viommu = domain instanceof MockNestedDomain ? domain.viommu : undefined
     if (!viommu) return undefined
     const virtId = viommu.frame.virtIdOf(this)

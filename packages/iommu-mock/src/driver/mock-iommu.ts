@@ -17,6 +17,7 @@ import {
   type PciFunction,
   UapiError,
   type ViommuSupport,
+  type ViommuDevice,
 } from '@ioasis/core'
 import type { TableMemory } from '@ioasis/page-table'
 import { DEVICE_FLAG } from '../spec/test-command.ts'
@@ -65,7 +66,7 @@ export class MockIommu implements IommuDriver, AuditSource {
     this.#pageBytes = pageBytes
     this.#groups = groups
     const { cpu, pages } = memory
-    const cacheOf = (device: IommuDevice): Uint32Array => this.own(device).cache
+    const cacheOf = (device: ViommuDevice): Uint32Array => this.own(device).cache
     this.#viommu = viommuSupport({ cpu, pages, pageBytes, cacheOf })
   }
 
@@ -100,7 +101,7 @@ export class MockIommu implements IommuDriver, AuditSource {
     this.#devices[this.#devices.findIndex((added) => added?.device === device)] = undefined
   }
   /** @throws UapiError EINVAL for a device of another driver */
-  own(device: IommuDevice): MockDevice {
+  own(device: ViommuDevice): MockDevice {
     if (device instanceof MockDevice && device.driver === this) return device
     throw new UapiError('EINVAL', 'iommufd_selftest_is_mock_dev')
   }

@@ -1,5 +1,12 @@
 /** First stages on a mock domain: nothing but a small cache that invalidations clear. drivers/iommu/iommufd/selftest.c domain_nested_ops. */
-import { type NestedDomain, type PagingDomain, UapiError, type UserData, type UserDataArray } from '@ioasis/core'
+import {
+  type NestedDomain,
+  type PagingDomain,
+  UapiError,
+  type UserData,
+  type UserDataArray,
+  type ViommuFrame,
+} from '@ioasis/core'
 import {
   CACHE_ENTRIES,
   HWPT_DATA_SELFTEST,
@@ -9,20 +16,27 @@ import {
   INVALIDATE_ALL,
 } from '../spec/mock-data.ts'
 import { HWPT_SELFTEST_MINIMUM } from './domain.ts'
-import type { MockViommu } from './viommu.ts'
+
+/** What a device that is attached to a nested domain needs of the vIOMMU that the domain was made in. */
+export interface AttachedViommu {
+  /** Knows the device's id. */
+  readonly frame: ViommuFrame
+  /** An event of a device. @throws UapiError as `ViommuFrame.report` */
+  report(virtId: bigint): void
+}
 
 /** A nested domain, on a parent or in a vIOMMU. */
 export class MockNestedDomain implements NestedDomain {
   readonly type = 'nested'
   readonly parent: PagingDomain
   /** The vIOMMU it was made in: only devices that have an id there can be attached. */
-  readonly viommu: MockViommu | undefined
+  readonly viommu: AttachedViommu | undefined
   /** The cache. */
   readonly iotlb: Uint32Array
   answersPageRequests?: boolean
 
   /** @throws UapiError EOPNOTSUPP for data of another kind; EINVAL, EFAULT as `UserData.read` */
-  constructor(parent: PagingDomain, data: UserData, viommu?: MockViommu) {
+  constructor(parent: PagingDomain, data: UserData, viommu?: AttachedViommu) {
     if (data.type !== HWPT_DATA_SELFTEST) {
       throw new UapiError('EOPNOTSUPP', 'mock_domain_alloc_nested', { type: data.type })
     }

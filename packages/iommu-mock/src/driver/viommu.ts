@@ -4,7 +4,6 @@ import {
   type Hpa,
   type HwQueue,
   type HwQueueHooks,
-  type IommuDevice,
   type NestedDomain,
   type PagingDomain,
   RegionPages,
@@ -12,6 +11,7 @@ import {
   type UserData,
   type UserDataArray,
   type Viommu,
+  type ViommuDevice,
   type ViommuFrame,
   type ViommuSupport,
 } from '@ioasis/core'
@@ -28,7 +28,7 @@ import {
   VIOMMU_SELFTEST,
   VIOMMU_TYPE_SELFTEST,
 } from '../spec/mock-data.ts'
-import { clearCache, MockNestedDomain } from './nested-domain.ts'
+import { type AttachedViommu, clearCache, MockNestedDomain } from './nested-domain.ts'
 
 /** What a vIOMMU needs of the host. */
 export interface ViommuParts {
@@ -36,7 +36,7 @@ export interface ViommuParts {
   readonly pages: TablePages
   readonly pageBytes: number
   /** The cache of a device that this driver serves. */
-  cacheOf(device: IommuDevice): Uint32Array
+  cacheOf(device: ViommuDevice): Uint32Array
 }
 
 /** Shortest data for a vIOMMU: `in_data` and `out_data`. */
@@ -50,7 +50,7 @@ interface SharedRoom {
 }
 
 /** One vIOMMU. */
-export class MockViommu implements Viommu {
+export class MockViommu implements Viommu, AttachedViommu {
   readonly frame: ViommuFrame
   readonly hwQueues: NonNullable<Viommu['hwQueues']>
   readonly #parts: ViommuParts
@@ -86,7 +86,6 @@ export class MockViommu implements Viommu {
       entries.done++
     }
   }
-  /** An event of a device. @throws UapiError as `ViommuFrame.report` */
   report(virtId: bigint): void {
     const event = VIOMMU_EVENT.make({ virt_id: Number(virtId & 0xffff_ffffn) })
     this.frame.report(VEVENTQ_TYPE_SELFTEST, event)

@@ -1,10 +1,19 @@
 /** The SPAPR back ends as a container finds them: version 1 pins as it maps, version 2 maps what was registered. */
-import { type AddressSpace, type Caller, type ContainerBackend, UapiError } from '@ioasis/core'
+import {
+  type AddressSpace,
+  type Caller,
+  type ContainerBackend,
+  type ContainerSession,
+  IoctlDispatch,
+  UapiError,
+} from '@ioasis/core'
 import { VFIO_EXTENSION } from '@ioasis/uapi'
+import { admit, SPAPR_TABLE } from './calls.ts'
+import { type ContainerHost, SpaprContainer } from './container.ts'
 import { Ledger } from './ledger.ts'
-import { type SessionHost, SpaprSession } from './session.ts'
 
 const { VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU, VFIO_EEH } = VFIO_EXTENSION
+const dispatch = new IoctlDispatch([SPAPR_TABLE])
 
 /** What the back ends are told of their host. */
 export interface SpaprOptions {
@@ -21,11 +30,11 @@ export class SpaprBackend implements ContainerBackend {
   readonly name = 'iommu-vfio-powerpc'
   readonly extensions: readonly number[]
   /** Containers that chose it. */
-  readonly sessions: Set<SpaprSession> = new Set()
+  readonly containers: Set<SpaprContainer> = new Set()
   readonly ledger: Ledger
   /** Address spaces with registered memory. */
   readonly spaces: Set<AddressSpace> = new Set()
-  readonly #host: SessionHost
+  readonly #host: ContainerHost
 
   constructor({ eeh, pageSize, ram = Infinity }: SpaprOptions) {
     this.extensions = [VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU, ...(eeh ? [VFIO_EEH] : [])]
@@ -36,7 +45,7 @@ export class SpaprBackend implements ContainerBackend {
       eeh,
       mostPages: ram / 8,
       uses: (space) => this.spaces.add(space),
-      closed: (session) => this.sessions.delete(session),
+      closed: (container) => this.containers.delete(container),
     }
   }
   /** VFIO_EEH is an extension, and no type: EINVAL where it is offered. */
@@ -44,7 +53,18 @@ export class SpaprBackend implements ContainerBackend {
     if (type !== VFIO_SPAPR_TCE_IOMMU && type !== VFIO_SPAPR_TCE_v2_IOMMU)
       throw new UapiError('EINVAL', 'tce_iommu_open', { type })
     const session = new SpaprSession(this.#host, type === VFIO_SPAPR_TCE_v2_IOMMU)
-    this.sessions.add(session)
+    this.containers.add(session)
     return session
+  }
+}
+
+/** A container that chose SPAPR: what it has, and the calls on it. */
+export class SpaprSession extends SpaprContainer implements ContainerSession {
+  /** @throws UapiError EPERM for another address space than the container's; ENOTTY for a call that it does not have */
+  ioctl(caller: Caller, number: number, arg: bigint): number {
+    if (this.space && this.space !== caller.process.addressSpace)
+      throw new UapiError('EPERM', 'ioctl', { file: 'vfio-container', pid: caller.process.pid })
+    admit(this, caller, number)
+    return dispatch.run(this, caller, number, arg)
   }
 }

@@ -6,7 +6,6 @@
 import {
   type Caller,
   type DmaWindow,
-  IoctlDispatch,
   type IoctlRow,
   type IoctlTable,
   TCE_ACCESS,
@@ -36,8 +35,8 @@ import {
   type VfioIommuType1DmaMap,
   type VfioIommuType1DmaUnmap,
 } from '@ioasis/uapi'
+import type { SpaprContainer } from './container.ts'
 import { recoverAll } from './recovery.ts'
-import type { SpaprSession } from './session.ts'
 
 const U64 = 1n << 64n
 /** What a check that joins two results with `||` answers when one of them is an error. */
@@ -48,37 +47,37 @@ const DONE = { ret: 0 } as const
  * What is asked before the struct is read, and whose address space the container becomes.
  * @throws UapiError ENOTTY for a call of the other version, EPERM, ENXIO, ENODEV
  */
-export function admit(session: SpaprSession, caller: Caller, number: number): void {
+export function admit(container: SpaprContainer, caller: Caller, number: number): void {
   const what = ADMISSION[number]
   if (!what) return
-  if (what.version !== undefined && what.version !== (session.v2 ? 2 : 1))
+  if (what.version !== undefined && what.version !== (container.v2 ? 2 : 1))
     throw new UapiError('ENOTTY', 'ioctl', { file: 'vfio-container', number })
-  what.first?.(session, caller, what.name)
+  what.first?.(container, caller, what.name)
 }
 
 interface Admission {
   readonly name: string
   readonly version?: 1 | 2
-  readonly first?: (session: SpaprSession, caller: Caller, name: string) => void
+  readonly first?: (container: SpaprContainer, caller: Caller, name: string) => void
 }
 type First = NonNullable<Admission['first']>
 
-const needsGroups: First = (session, _caller, name) => {
-  if (session.groups.length === 0) throw new UapiError('ENXIO', name)
+const needsGroups: First = (container, _caller, name) => {
+  if (container.groups.length === 0) throw new UapiError('ENXIO', name)
 }
-const needsEnabled: First = (session, _caller, name) => {
-  if (!session.enabled) throw new UapiError('EPERM', name)
+const needsEnabled: First = (container, _caller, name) => {
+  if (!container.enabled) throw new UapiError('EPERM', name)
 }
-const latches: First = (session, caller) => void session.latch(caller)
-const latchesWithGroups: First = (session, caller, name) => {
-  session.latch(caller)
-  needsGroups(session, caller, name)
+const latches: First = (container, caller) => void container.latch(caller)
+const latchesWithGroups: First = (container, caller, name) => {
+  container.latch(caller)
+  needsGroups(container, caller, name)
 }
-const needsLatch: First = (session, _caller, name) => {
-  if (!session.space) throw new UapiError('EPERM', name)
+const needsLatch: First = (container, _caller, name) => {
+  if (!container.space) throw new UapiError('EPERM', name)
 }
-const needsEndpoint: First = (session, _caller, name) => {
-  if (!session.recoveries[0]) throw new UapiError('ENODEV', name)
+const needsEndpoint: First = (container, _caller, name) => {
+  if (!container.recoveries[0]) throw new UapiError('ENODEV', name)
 }
 const admission = (
   { name, number }: { readonly name: string; readonly number: number },
@@ -99,7 +98,7 @@ const ADMISSION: Readonly<Record<number, Admission>> = Object.fromEntries([
   admission(VFIO_IOMMU_SPAPR_TCE_REMOVE, latchesWithGroups, 2),
 ])
 
-const getInfo: IoctlRow<SpaprSession, VfioIommuSpaprTceInfo> = {
+const getInfo: IoctlRow<SpaprContainer, VfioIommuSpaprTceInfo> = {
   call: VFIO_IOMMU_SPAPR_TCE_GET_INFO,
   run({ groups, v2 }, { argsz }) {
     const limits = groups[0]?.limits
@@ -127,13 +126,13 @@ function indexIn(window: DmaWindow, iova: bigint): number | undefined {
   return offset & ((1n << shift) - 1n) ? undefined : Number(offset >> shift)
 }
 
-const map: IoctlRow<SpaprSession, VfioIommuType1DmaMap> = {
+const map: IoctlRow<SpaprContainer, VfioIommuType1DmaMap> = {
   call: VFIO_IOMMU_MAP_DMA,
-  run(session, { flags, vaddr, iova, size }, caller) {
+  run(container, { flags, vaddr, iova, size }, caller) {
     const what = 'VFIO_IOMMU_MAP_DMA'
     if (flags & ~(VFIO_DMA_MAP_FLAG.READ | VFIO_DMA_MAP_FLAG.WRITE)) throw new UapiError('EINVAL', what, { flags })
-    session.windows.makePreset(caller, session.latch(caller))
-    const window = session.windows.at(iova, what)
+    container.windows.makePreset(caller, container.latch(caller))
+    const window = container.windows.at(iova, what)
     const shift = BigInt(window.pageShift)
     const inPage = (1n << shift) - 1n
     if ((size | vaddr) & inPage) throw new UapiError('EINVAL', what, { vaddr, size })
@@ -143,64 +142,64 @@ const map: IoctlRow<SpaprSession, VfioIommuType1DmaMap> = {
     const index = indexIn(window, iova)
     if (index === undefined) return REFUSED_WITH_1
     if (iova + size > window.first + window.bytes) throw new UapiError('EINVAL', what, { iova, size })
-    session.entriesOf(window, caller).build({ index, count: Number(size >> shift), uva: vaddr, access })
+    container.entriesOf(window, caller).build({ index, count: Number(size >> shift), uva: vaddr, access })
     return DONE
   },
 }
 
-const unmap: IoctlRow<SpaprSession, VfioIommuType1DmaUnmap> = {
+const unmap: IoctlRow<SpaprContainer, VfioIommuType1DmaUnmap> = {
   call: VFIO_IOMMU_UNMAP_DMA,
-  run(session, { flags, iova, size }, caller) {
+  run(container, { flags, iova, size }, caller) {
     const what = 'VFIO_IOMMU_UNMAP_DMA'
     if (flags !== 0) throw new UapiError('EINVAL', what, { flags })
-    session.windows.makePreset(caller, session.latch(caller))
-    const window = session.windows.at(iova, what)
+    container.windows.makePreset(caller, container.latch(caller))
+    const window = container.windows.at(iova, what)
     const shift = BigInt(window.pageShift)
     if (size & ((1n << shift) - 1n)) throw new UapiError('EINVAL', what, { size })
     const index = indexIn(window, iova)
     if (index === undefined || iova + size > window.first + window.bytes) return REFUSED_WITH_1
-    session.entriesOf(window, caller).clear(index, Number(size >> shift))
+    container.entriesOf(window, caller).clear(index, Number(size >> shift))
     return DONE
   },
 }
 
 /** @returns pages @throws UapiError EINVAL for flags, or part of a page */
-function wholePages(session: SpaprSession, input: VfioIommuSpaprRegisterMemory, what: string): number {
+function wholePages(container: SpaprContainer, input: VfioIommuSpaprRegisterMemory, what: string): number {
   const { flags, vaddr, size } = input
-  const page = BigInt(session.host.pageBytes)
+  const page = BigInt(container.host.pageBytes)
   if (flags !== 0 || vaddr % page !== 0n || size % page !== 0n)
     throw new UapiError('EINVAL', what, { flags, vaddr, size })
   return Number(size / page)
 }
 
-const register: IoctlRow<SpaprSession, VfioIommuSpaprRegisterMemory> = {
+const register: IoctlRow<SpaprContainer, VfioIommuSpaprRegisterMemory> = {
   call: VFIO_IOMMU_SPAPR_REGISTER_MEMORY,
-  run(session, input, caller) {
+  run(container, input, caller) {
     const { vaddr, size } = input
-    const pages = wholePages(session, input, 'VFIO_IOMMU_SPAPR_REGISTER_MEMORY')
+    const pages = wholePages(container, input, 'VFIO_IOMMU_SPAPR_REGISTER_MEMORY')
     if (vaddr + size >= U64) throw new UapiError('EINVAL', 'VFIO_IOMMU_SPAPR_REGISTER_MEMORY', { vaddr, size })
-    return { ret: session.register(caller, vaddr, pages) }
+    return { ret: container.register(caller, vaddr, pages) }
   },
 }
-const unregister: IoctlRow<SpaprSession, VfioIommuSpaprRegisterMemory> = {
+const unregister: IoctlRow<SpaprContainer, VfioIommuSpaprRegisterMemory> = {
   call: VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY,
-  run(session, input, caller) {
-    const pages = wholePages(session, input, 'VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY')
-    session.unregister(caller, input.vaddr, pages)
+  run(container, input, caller) {
+    const pages = wholePages(container, input, 'VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY')
+    container.unregister(caller, input.vaddr, pages)
     return DONE
   },
 }
 
-const create: IoctlRow<SpaprSession, VfioIommuSpaprTceCreate> = {
+const create: IoctlRow<SpaprContainer, VfioIommuSpaprTceCreate> = {
   call: VFIO_IOMMU_SPAPR_TCE_CREATE,
-  run(session, { flags, page_shift: pageShift, window_size: bytes, levels }, caller) {
+  run(container, { flags, page_shift: pageShift, window_size: bytes, levels }, caller) {
     if (flags !== 0) throw new UapiError('EINVAL', 'VFIO_IOMMU_SPAPR_TCE_CREATE', { flags })
-    const space = session.latch(caller)
-    session.windows.makePreset(caller, space)
-    return { ret: 0, out: { start_addr: session.windows.create(caller, space, { pageShift, bytes, levels }) } }
+    const space = container.latch(caller)
+    container.windows.makePreset(caller, space)
+    return { ret: 0, out: { start_addr: container.windows.create(caller, space, { pageShift, bytes, levels }) } }
   },
 }
-const remove: IoctlRow<SpaprSession, VfioIommuSpaprTceRemove> = {
+const remove: IoctlRow<SpaprContainer, VfioIommuSpaprTceRemove> = {
   call: VFIO_IOMMU_SPAPR_TCE_REMOVE,
   run({ windows }, { flags, start_addr: iova }, caller) {
     if (flags !== 0) throw new UapiError('EINVAL', 'VFIO_IOMMU_SPAPR_TCE_REMOVE', { flags })
@@ -210,21 +209,21 @@ const remove: IoctlRow<SpaprSession, VfioIommuSpaprTceRemove> = {
   },
 }
 
-const enable: IoctlRow<SpaprSession, never> = {
+const enable: IoctlRow<SpaprContainer, never> = {
   call: VFIO_IOMMU_ENABLE,
-  run(session, _input, caller) {
-    session.enable(caller)
+  run(container, _input, caller) {
+    container.enable(caller)
     return DONE
   },
 }
-const disable: IoctlRow<SpaprSession, never> = {
+const disable: IoctlRow<SpaprContainer, never> = {
   call: VFIO_IOMMU_DISABLE,
-  run(session) {
-    session.disable()
+  run(container) {
+    container.disable()
     return DONE
   },
 }
-const eehPeOp: IoctlRow<SpaprSession, VfioEehPeOp> = {
+const eehPeOp: IoctlRow<SpaprContainer, VfioEehPeOp> = {
   call: VFIO_EEH_PE_OP,
   run: ({ recoveries }, input, caller, arg) => ({ ret: recoverAll(recoveries, input, caller, arg) }),
 }
@@ -235,8 +234,3 @@ export const SPAPR_TABLE: IoctlTable = {
   convention: VFIO_CONVENTION,
   rows: [getInfo, map, unmap, register, unregister, enable, disable, create, remove, eehPeOp],
 }
-const dispatch = new IoctlDispatch([SPAPR_TABLE])
-
-/** @returns not negative @throws UapiError ENOTTY for a call that it does not have */
-export const runCall = (session: SpaprSession, caller: Caller, number: number, arg: bigint): number =>
-  dispatch.run(session, caller, number, arg)

@@ -4,7 +4,7 @@
  */
 import { type AddressSpace, type AuditSource, type Claim, type DmaWindow, RegisteredMemory } from '@ioasis/core'
 import type { SpaprBackend } from './backend.ts'
-import type { SpaprSession } from './session.ts'
+import type { SpaprContainer } from './container.ts'
 
 /** The containers of one host. */
 export class SpaprClaims implements AuditSource {
@@ -16,7 +16,7 @@ export class SpaprClaims implements AuditSource {
   }
   claims(): readonly Claim[] {
     const claims: Claim[] = []
-    for (const session of this.#backend.sessions) keptBy(session, claims)
+    for (const container of this.#backend.containers) keptBy(container, claims)
     for (const space of this.#backend.ledger.spaces) this.#charges(space, claims)
     for (const space of this.#backend.spaces) this.#orphans(space, claims)
     return claims
@@ -24,20 +24,20 @@ export class SpaprClaims implements AuditSource {
 
   /** What is charged is what windows and ENABLE account for, and what was lost. */
   #charges(space: AddressSpace, claims: Claim[]): void {
-    const { ledger, sessions } = this.#backend
+    const { ledger, containers } = this.#backend
     const lost = ledger.lost(space)
     let expected = lost
-    for (const session of sessions) {
-      if (session.space !== space) continue
-      expected += session.enabledPages
-      for (const window of session.windows.all) expected += ledger.pagesOf(window.tableBytes)
+    for (const container of containers) {
+      if (container.space !== space) continue
+      expected += container.enabledPages
+      for (const window of container.windows.all) expected += ledger.pagesOf(window.tableBytes)
     }
     claims.push({ kind: 'count', what: 'SPAPR pages charged', actual: ledger.charged(space), expected })
     if (lost > 0 && space.alive)
       claims.push({ kind: 'leak', what: `${lost} locked pages of tables that could not be made`, source: CREATE })
   }
   #orphans(space: AddressSpace, claims: Claim[]): void {
-    const used = new Set([...this.#backend.sessions].flatMap((session) => session.registered))
+    const used = new Set([...this.#backend.containers].flatMap((container) => container.registered))
     const { regions } = RegisteredMemory.of(space)
     for (const region of regions)
       if (!used.has(region))
@@ -54,7 +54,7 @@ const CREATE = 'drivers/vfio/vfio_iommu_spapr_tce.c tce_iommu_create_table'
 const UNREGISTER = 'drivers/vfio/vfio_iommu_spapr_tce.c tce_iommu_unregister_pages'
 
 /** A window without entries leads nowhere, and must: an empty claim says that it is a user's. */
-function keptBy({ space, v2, windows }: SpaprSession, claims: Claim[]): void {
+function keptBy({ space, v2, windows }: SpaprContainer, claims: Claim[]): void {
   if (!space) return
   for (const window of windows.all) {
     claims.push({ kind: 'kept', domain: window, source: 'registered', hpa: 0, bytes: 0n })

@@ -17,8 +17,7 @@ import {
   type WindowShape,
 } from '@ioasis/core'
 import { VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '@ioasis/uapi'
-import { SpaprBackend } from './backend.ts'
-import type { SpaprSession } from './session.ts'
+import { SpaprBackend, type SpaprSession } from './backend.ts'
 
 /** A window whose table is a map. */
 export class ListWindow implements DmaWindow {

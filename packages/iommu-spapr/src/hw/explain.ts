@@ -1,32 +1,36 @@
 /** A translation told entry by entry: the window's TVE, then each level of its TCE table. */
-import { DMA, type DmaRequest, type ExplainedEntry, type Explanation, hex, hpaOf } from '@ioasis/core'
+import { type Bdf, DMA, type DmaRequest, type ExplainedEntry, type Explanation, hex, hpaOf } from '@ioasis/core'
 import { reasonText } from '../spec/fault-reason.ts'
 import { accessText } from '../spec/tce.ts'
-import type { Phb } from './phb.ts'
-import { setOf } from './tce-cache.ts'
-import { WINDOW } from './tvt.ts'
+import type { TceCache } from './tce-cache.ts'
+import { WINDOW, type WindowTable } from './tvt.ts'
 import type { TceWalk, WalkedEntry } from './walk.ts'
 
-/** What is looked at. */
-export interface Explained {
-  readonly phb: Phb
-  readonly walk: TceWalk
-  readonly qemu: boolean
+/** What a bridge lets `explainTranslation` look at. */
+export interface BridgeState {
+  readonly name: string
+  readonly windows: WindowTable
+  readonly cache: TceCache
+  /** Why a request is refused before any window is looked at; 0: it is not. */
+  early(request: DmaRequest): number
+  /** The endpoint of a requester; undefined: none. */
+  endpointOf(requester: Bdf): number | undefined
+  /** Why an address cannot be looked up in its window; 0: it can. */
+  outside(request: DmaRequest, window: number): number
 }
 type Ending = Pick<Explanation, 'status' | 'hpa' | 'pageBytes' | 'verdict'>
 
 /** Explains what the bridge does with `request`; reads memory, changes nothing. */
-export function explainTranslation(of: Explained, request: DmaRequest): Explanation {
-  const { phb } = of
+export function explainTranslation(phb: BridgeState, walk: TceWalk, request: DmaRequest): Explanation {
   const entries: ExplainedEntry[] = []
   const early = phb.early(request)
-  const ending = early !== 0 ? refused(early) : byWindow(of, request, entries)
+  const ending = early !== 0 ? refused(early) : byWindow(phb, walk, request, entries)
   return { unit: phb.name, entries, ...ending }
 }
 
 const refused = (status: number): Ending => ({ status, verdict: reasonText(status) })
 
-function byWindow({ phb, walk }: Explained, request: DmaRequest, entries: ExplainedEntry[]): Ending {
+function byWindow(phb: BridgeState, walk: TceWalk, request: DmaRequest, entries: ExplainedEntry[]): Ending {
   const { iovaHi: hi, iovaLo: lo } = request
   const pe = phb.endpointOf(request.requester) as number
   const window = (pe << 1) | ((hi >>> 27) & 1)
@@ -44,32 +48,37 @@ function byWindow({ phb, walk }: Explained, request: DmaRequest, entries: Explai
   return withCache(phb, request, window, status === 0 ? found(phb, walk, request, window, where) : refused(status))
 }
 
-function found(phb: Phb, walk: TceWalk, request: DmaRequest, window: number, where: string): Ending {
+function found(phb: BridgeState, walk: TceWalk, request: DmaRequest, window: number, where: string): Ending {
   const hpa = target(phb, request, window, walk.tceHi, walk.tceLo)
   const pageBytes = 2 ** (phb.windows.words[(window << 3) + 2] as number)
   return { status: DMA.OK, hpa, pageBytes, verdict: `${where}: the TCE leads to ${hex(hpa)}` }
 }
-function target(phb: Phb, { iovaHi, iovaLo }: DmaRequest, window: number, tceHi: number, tceLo: number): number {
+function target(
+  phb: BridgeState,
+  { iovaHi, iovaLo }: DmaRequest,
+  window: number,
+  tceHi: number,
+  tceLo: number,
+): number {
   const { words } = phb.windows
   const [lo, hi] = [words[window << 3] as number, words[(window << 3) + 1] as number]
   return hpaOf(((tceHi & 0xf_ffff & ~hi) | (iovaHi & hi)) >>> 0, (tceLo & ~lo) | (iovaLo & lo))
 }
 
 /** A cached entry answers before the table does, right or stale. */
-function withCache(phb: Phb, request: DmaRequest, window: number, ending: Ending): Ending {
-  const { words } = phb.windows
-  const at = window << 3
+function withCache(phb: BridgeState, request: DmaRequest, window: number, ending: Ending): Ending {
+  const { words } = phb.cache
   const { iovaHi: hi, iovaLo: lo } = request
-  const shift = words[at + 2] as number
-  const [tagHi, tagLo] = [hi & ~(words[at + 1] as number), lo & ~(words[at] as number)]
-  const entry = phb.cache.find(setOf(hi, lo, shift, window), tagHi, tagLo, words[at + 3] as number)
+  const owner = phb.windows.owners[window] as number
+  const entry = phb.cache.find(hi, lo, owner)
   if (entry < 0) return ending
-  const tceLo = phb.cache.words[entry + 3] as number
+  const tceLo = words[entry + 3] as number
   if ((tceLo & request.access) !== request.access) return ending
-  const hpa = target(phb, request, window, phb.cache.words[entry + 4] as number, tceLo)
+  const inPart = (1 << owner) - 1
+  const hpa = hpaOf(words[entry + 4] as number, (tceLo & ~inPart) | (lo & inPart))
   if (hpa === ending.hpa) return { ...ending, verdict: `${ending.verdict}; so does the TCE cache` }
   const verdict = `a stale entry of the TCE cache leads to ${hex(hpa)}; in the table: ${ending.verdict}`
-  return { status: DMA.OK, hpa, pageBytes: 2 ** shift, verdict }
+  return { status: DMA.OK, hpa, pageBytes: 2 ** (phb.windows.words[(window << 3) + 2] as number), verdict }
 }
 
 function told({ level, index, hpa, hi, lo }: WalkedEntry): ExplainedEntry {

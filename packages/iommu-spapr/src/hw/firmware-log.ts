@@ -31,6 +31,16 @@ export class FirmwareLog {
   clear(): void {
     this.#calls.length = 0
   }
+  /** Calls made meanwhile are not written down. */
+  unwritten<T>(ask: () => T): T {
+    const { wanted } = this
+    this.wanted = false
+    try {
+      return ask()
+    } finally {
+      this.wanted = wanted
+    }
+  }
   add(call: FirmwareCall): void {
     if (!this.wanted) return
     const merged = this.#stuffedOn(call) || this.#scannedOn(call)

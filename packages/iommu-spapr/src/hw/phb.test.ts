@@ -88,6 +88,37 @@ test.each([
   const hpa = page * 3 + (offset % page)
   expect([ask(BigInt(offset)).hpa, ask(BigInt(offset)).hpa]).toEqual([hpa, hpa])
 })
+describe('a cached entry', () => {
+  const [lo, hi] = tveOf(0x20_0000, 1, 9, 34)
+  beforeEach(() => phb.windows.write(0x1fa, lo, hi))
+
+  test('of a page above 1 GiB stands for 1 GiB of it', () => {
+    store(0x20_0000, 0xc_0000_0003n)
+    expect(ask(0x3fff_ff00n, ACCESS.READ, 4096)).toEqual({ status: 0, hpa: 0xc_3fff_ff00, bytes: 0x100 })
+    expect(phb.inspect()).toMatchObject([{ iova: 0n, bytes: 1n << 30n, hpa: 0xc_0000_0000, write: true }])
+    expect(ask(0x1_8000_0000n).hpa).toBe(0xd_8000_0000)
+    expect(phb.inspect()).toHaveLength(2)
+  })
+  test('answers until one kill of the page drops all of its parts', () => {
+    store(0x20_0000, 0xc_0000_0003n)
+    ask(0n)
+    ask(0x1_8000_0000n)
+    store(0x20_0000, 0x10_0000_0003n)
+    expect([ask(0n).hpa, ask(0x1_8000_0000n).hpa]).toEqual([0xc_0000_0000, 0xd_8000_0000])
+    phb.killPages(0xfd, 0, 0, 34, 1)
+    expect([ask(0n).hpa, ask(0x1_8000_0000n).hpa]).toEqual([0x10_0000_0000, 0x11_8000_0000])
+  })
+  test('of endpoint 0 goes with the endpoint, and empty places are nobody’s', () => {
+    phb.setEndpoint(0x100, 0x1ff, 0)
+    phb.windows.write(0, 0x0400_0b01, 0)
+    store(0x40_0000, 0x5003n)
+    ask(0n)
+    phb.cache.dropEndpoint(1)
+    expect(phb.inspect()).toHaveLength(1)
+    phb.cache.dropEndpoint(0)
+    expect(phb.inspect()).toEqual([])
+  })
+})
 test('a TVE comes back as it was written', () => {
   const [lo, hi] = tveOf(0x8_1234_5000, 3, 12, 16)
   phb.windows.write(6, lo, hi)

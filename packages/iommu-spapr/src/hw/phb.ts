@@ -20,8 +20,9 @@ import {
 } from '@ioasis/core'
 import { REASON, reasonText } from '../spec/fault-reason.ts'
 import { FREEZE } from '../spec/opal.ts'
-import { explainTranslation } from './explain.ts'
-import { setOf, TceCache } from './tce-cache.ts'
+import { TCE } from '../spec/tce.ts'
+import { type BridgeState, explainTranslation } from './explain.ts'
+import { ownerOf, PART_SHIFT, TceCache } from './tce-cache.ts'
 import { WindowTable } from './tvt.ts'
 import { TceWalk } from './walk.ts'
 
@@ -53,7 +54,7 @@ const ERRORS_KEPT = 256
 const NONE = 0xffff
 
 /** The silicon of one bridge. */
-export class Phb implements IommuUnit {
+export class Phb implements IommuUnit, BridgeState {
   readonly name: string
   readonly segment: number
   readonly endpoints: number
@@ -81,6 +82,7 @@ export class Phb implements IommuUnit {
   readonly #frozen: Uint8Array
   /** Parts of the above, at hand for the hit path. */
   readonly #cached: Int32Array
+  readonly #owners: Int32Array
   readonly #windowWords: Int32Array
   readonly #kinds: Uint8Array
   readonly #windowBytes: Float64Array
@@ -96,6 +98,7 @@ export class Phb implements IommuUnit {
     this.#frozen = new Uint8Array(endpoints)
     this.#walk = new TceWalk(memory, this.windows)
     this.#cached = this.cache.words
+    this.#owners = this.windows.owners
     this.#windowWords = this.windows.words
     this.#kinds = this.windows.kinds
     this.#windowBytes = this.windows.bytes
@@ -110,27 +113,23 @@ export class Phb implements IommuUnit {
     const { requester, iovaHi: hi, iovaLo: lo } = request
     const pe = this.#open[requester & 0xffff] as number
     if (pe < 0 || request.pasid !== -1 /* NO_PASID */ || request.translated) return this.#refuseEarly(request)
-    const of = this.#windowWords
     const window = (pe << 1) | ((hi >>> 27) & 1)
-    const at = window << 3
-    const inPage = of[at] as number
-    const shift = of[at + 2] as number
-    const tagLo = lo & ~inPage
-    const tagHi = hi & ~(of[at + 1] as number)
-    const owner = of[at + 3] as number
+    const owner = this.#owners[window] as number
+    // Shifts by an owner are shifts by log2 of what its entries stand for; the set is the one `setOf` of the cache names.
+    const inPart = (1 << owner) - 1
+    const tag = lo & ~inPart
     const words = this.#cached
-    // `setOf`
-    let i = (((shift < 32 ? lo >>> shift : hi >>> (shift - 32)) ^ hi ^ (window << 4)) & 511) << 3
-    for (; i < 8192; i += 4096) {
-      if (words[i] !== tagLo || words[i + 1] !== tagHi || words[i + 2] !== owner) continue
-      const tce = words[i + 3] as number
+    let at = (((lo >>> owner) ^ hi ^ (owner >>> 2)) & 511) << 3
+    for (; at < 8192; at += 4096) {
+      if (words[at] !== tag || words[at + 1] !== hi || words[at + 2] !== owner) continue
+      const tce = words[at + 3] as number
       if ((tce & request.access) !== request.access) break
       const { out, length } = request
-      const offset = inPage < 0 ? lo & 0x3fff_ffff : lo & inPage
-      const left = (inPage < 0 ? 0x4000_0000 : inPage + 1) - offset
+      const offset = lo & inPart
+      const left = inPart + 1 - offset
       out.target = 1 // TARGET.MEMORY
-      out.hpaLo = (tce & ~inPage) | (lo & inPage)
-      out.hpaHi = ((words[i + 4] as number) & ~(of[at + 1] as number)) | (hi & (of[at + 1] as number))
+      out.hpaLo = (tce & ~inPart) | offset
+      out.hpaHi = words[at + 4] as number
       out.bytes = length < left ? length : left
       out.snooped = true
       return 0 // DMA.OK
@@ -139,7 +138,7 @@ export class Phb implements IommuUnit {
   }
 
   explain(request: DmaRequest): Explanation {
-    return explainTranslation({ phb: this, walk: this.#walk, qemu: this.#qemu }, request)
+    return explainTranslation(this, this.#walk, request)
   }
   reasonText(status: Status): string {
     return reasonText(status)
@@ -148,7 +147,6 @@ export class Phb implements IommuUnit {
     return this.cache.claims(this.name)
   }
 
-  /** The endpoint of a requester; undefined: none. */
   endpointOf(requester: Bdf): number | undefined {
     const pe = this.#endpointOf[requester & 0xffff] as number
     return pe === NONE ? undefined : pe
@@ -156,7 +154,7 @@ export class Phb implements IommuUnit {
   /** Gives requesters `first` to `last` to an endpoint, or takes them from every one. */
   setEndpoint(first: Bdf, last: Bdf, pe: number | undefined): void {
     this.#endpointOf.fill(pe ?? NONE, first, last + 1)
-    this.#reopen()
+    this.#reopen(first, last)
   }
   /** Bits of `FREEZE` that are set. */
   frozen(pe: number): number {
@@ -171,20 +169,17 @@ export class Phb implements IommuUnit {
   }
   /** Drops cached entries of `pages` pages of 2^shift bytes. */
   killPages(pe: number, hi: number, lo: number, shift: number, pages: number): void {
-    if (pages > 64) {
+    if (pages > 64 || shift > PART_SHIFT) {
       const first = join(hi, lo)
       this.cache.dropRange(pe, first, first + (BigInt(pages) << BigInt(shift)) - 1n)
       return
     }
-    const window = (pe << 1) | ((hi >>> 27) & 1)
-    const owner = ((window << 6) | shift) + 1 // ownerOf
+    const owner = ownerOf((pe << 1) | ((hi >>> 27) & 1), shift)
+    const page = 2 ** shift
     for (let n = 0, h = hi, l = lo; n < pages; n++) {
-      this.cache.drop(setOf(h, l, shift, window), h, l, owner)
-      if (shift >= 32) h += 2 ** (shift - 32)
-      else {
-        l = (l + 2 ** shift) | 0
-        if (l >>> 0 < 2 ** shift) h = (h + 1) | 0
-      }
+      this.cache.drop(h, l, owner)
+      l = (l + page) | 0
+      if (l >>> 0 < page) h = (h + 1) | 0
     }
   }
 
@@ -192,14 +187,12 @@ export class Phb implements IommuUnit {
   #refuseEarly(request: DmaRequest): Status {
     return this.#refuse(request, this.early(request))
   }
-  /** Why a request is refused before any window is looked at; 0: it is not. */
   early(request: DmaRequest): number {
     const pe = this.#endpointOf[request.requester & 0xffff] as number
     if (pe === NONE) return REASON.NO_ENDPOINT
     if (this.frozen(pe) & FREEZE.DMA) return REASON.FROZEN
     return request.pasid !== -1 || request.translated ? REASON.KIND : 0
   }
-  /** Why an address cannot be looked up in its window; 0: it can. */
   outside(request: DmaRequest, window: number): number {
     const { iovaHi: hi } = request
     if (hi >>> 28 !== 0) return REASON.ADDRESS_SPACE
@@ -232,16 +225,21 @@ export class Phb implements IommuUnit {
     }
     const reason = this.#walk.walk(window, request)
     if (reason !== 0) return this.#refuse(request, reason, pe)
-    const at = window << 3
     const of = this.#windowWords
-    const [inPage, inPageHi, shift] = [of[at] as number, of[at + 1] as number, of[at + 2] as number]
-    const tceHi = this.#walk.tceHi & 0xf_ffff
-    const { tceLo } = this.#walk
-    this.cache.put(setOf(hi, lo, shift, window), hi & ~inPageHi, lo & ~inPage, of[at + 3] as number, tceHi, tceLo)
-    const left = inPage < 0 ? 0x4000_0000 - (lo & 0x3fff_ffff) : inPage + 1 - (lo & inPage)
+    const at = window << 3
+    const [inPageLo, inPageHi] = [of[at] as number, of[at + 1] as number]
+    const { tceHi, tceLo } = this.#walk
+    const owner = this.#owners[window] as number
+    const inPart = (1 << owner) - 1
+    const offset = lo & inPart
+    // Of a page larger than an entry can stand for, the part around the address.
+    const partLo = (tceLo & ~inPageLo) | (lo & inPageLo & ~inPart)
+    const partHi = (tceHi & 0xf_ffff & ~inPageHi) | (hi & inPageHi)
+    this.cache.put(hi, lo, owner, partHi, partLo | (tceLo & TCE.BOTH))
+    const left = inPart + 1 - offset
     out.target = 1 // TARGET.MEMORY
-    out.hpaLo = (tceLo & ~inPage) | (lo & inPage)
-    out.hpaHi = (tceHi & ~inPageHi) | (hi & inPageHi)
+    out.hpaLo = partLo | offset
+    out.hpaHi = partHi
     out.bytes = length < left ? length : left
     out.snooped = true
     return 0
@@ -259,9 +257,9 @@ export class Phb implements IommuUnit {
     if (!this.#qemu && endpoint !== NONE) this.setFrozen(endpoint, FREEZE.ALL)
     return reason
   }
-  #reopen(): void {
+  #reopen(first: Bdf = 0, last: Bdf = 0xffff): void {
     const open = this.#open
-    for (let id = 0; id < 0x1_0000; id++) {
+    for (let id = first; id <= last; id++) {
       const pe = this.#endpointOf[id] as number
       open[id] = pe === NONE || ((this.#frozen[pe] as number) & FREEZE.DMA) !== 0 ? -1 : pe
     }

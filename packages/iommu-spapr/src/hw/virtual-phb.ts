@@ -22,10 +22,7 @@ import { accessText } from '../spec/tce.ts'
 import type { TceTable } from './tce-table.ts'
 
 /** Where QEMU's bridges take messages: 64 KiB from 4 TiB on (SPAPR_PCI_MSI_WINDOW). */
-export const MESSAGE_WINDOW: { readonly address: bigint; readonly bytes: number } = {
-  address: 0x400_0000_0000n,
-  bytes: 0x1_0000,
-}
+const MESSAGES = 0x400_0000_0000n
 const MESSAGE_HI = 0x400
 
 /** One bridge. */
@@ -41,7 +38,7 @@ export class VirtualPhb implements IommuUnit {
     readonly address: bigint
     remap(message: MsiMessage, requester: Bdf): InterruptMessage
   } = {
-    address: MESSAGE_WINDOW.address,
+    address: MESSAGES,
     remap: ({ data }) => ({ vector: data & 0xff, dest: 0, destMode: 'physical', deliveryMode: 0 }),
   }
 

@@ -36,11 +36,11 @@ export class TceWalk {
   walk(window: number, request: DmaRequest, passed?: (entry: WalkedEntry) => void): number {
     const { words: of } = this.#windows
     const at = window << 3
-    const bits = of[at + 5] as number
-    const top = (of[at + 4] as number) - 1
+    const bits = of[at + 4] as number
+    const top = (of[at + 3] as number) - 1
     let shift = (of[at + 2] as number) + bits * top
-    let lo = of[at + 6] as number
-    let hi = of[at + 7] as number
+    let lo = of[at + 5] as number
+    let hi = of[at + 6] as number
     for (let level = top; ; level--, shift -= bits) {
       const index = indexAt(request.iovaHi, request.iovaLo, shift, bits)
       if (!this.#load(hi, lo, index)) return REASON.TABLE_UNREADABLE

@@ -13,11 +13,8 @@ export const TCE = {
   BOTH: 3,
 } as const
 
-/** Bytes of an entry. */
-export const TCE_BYTES = 8
-/** Least and largest page of an entry, log2: 4 KiB and 16 GiB. */
+/** Least page of an entry, log2: 4 KiB. */
 export const TCE_SHIFT_MIN = 12
-export const TCE_SHIFT_MAX = 34
 
 /** A word with its bytes reversed: what a big-endian word reads as on a little-endian view. */
 export const swap32 = (word: number): number =>

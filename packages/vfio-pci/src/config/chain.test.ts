@@ -35,3 +35,9 @@ test('a hidden first extended capability stays as the empty anchor of the list',
   const { virtual, owner } = viewOf(model)
   expect([[...virtual.subarray(0x100, 0x104)], owner[AT.dsn]]).toEqual([[0, 0, 0, 0x14], 3])
 })
+test('behind a bridge that answers with ones nothing is a capability', () => {
+  const model = new Model({ express: true })
+  model.config.fill(0xff, 0x100)
+  const { owner, virtual } = viewOf(model)
+  expect([owner[0x100], [...virtual.subarray(0x100, 0x104)]]).toEqual([UNASSIGNED, [0, 0, 0, 0]])
+})

@@ -10,7 +10,7 @@ import { dword, setDword, setWord, word } from './words.ts'
 /** A byte of the header. No capability has this id: one that says so is empty and hidden. */
 export const BASIC = 0
 /** A byte that belongs to nothing. */
-export const UNASSIGNED = 0xffff
+export const UNASSIGNED = 0xff
 
 /** End of the header. */
 const HEADER_BYTES = 0x40
@@ -18,15 +18,18 @@ const CONVENTIONAL_BYTES = 0x100
 
 /** What a user sees of a function. */
 export interface UserView {
-  /** For each byte the id of its capability, `BASIC` or `UNASSIGNED`. */
-  readonly owner: Uint16Array
+  /**
+   * For each byte the id of its capability, `BASIC` or `UNASSIGNED`. As in Linux an id has one byte here (`pci_config_map`): of a
+   * hidden one that anchors the extended list the low byte counts, and behind a bridge that answers with ones that is none.
+   */
+  readonly owner: Uint8Array
   /** The user's copy, as the hardware read at first. */
   readonly virtual: Uint8Array
 }
 
 /** Reads a function's lists. */
 export function userView(fn: PciFunction): UserView {
-  const view = { owner: new Uint16Array(fn.config.length).fill(UNASSIGNED), virtual: new Uint8Array(fn.config.length) }
+  const view = { owner: new Uint8Array(fn.config.length).fill(UNASSIGNED), virtual: new Uint8Array(fn.config.length) }
   take(view, fn, BASIC, 0, HEADER_BYTES)
   linkCapabilities(view, fn)
   if (fn.config.length > CONVENTIONAL_BYTES && fn.capability(CAPABILITY.EXPRESS) && dword(fn.config, 0x100) !== 0)
@@ -35,7 +38,7 @@ export function userView(fn: PciFunction): UserView {
 }
 
 /** First byte of the capability that a byte belongs to. */
-export function startOf(owner: Uint16Array, pos: number): number {
+export function startOf(owner: Uint8Array, pos: number): number {
   const id = owner[pos]
   if (id === BASIC) return 0
   const base = pos >= CONVENTIONAL_BYTES ? CONVENTIONAL_BYTES : HEADER_BYTES

@@ -1,6 +1,6 @@
 import { VFIO_DEVICE_SET_IRQS } from '@ioasis/uapi'
 import { expect, test } from 'vitest'
-import { AT, openedWorld } from '../world.test-kit.ts'
+import { AT, configAccess, openedWorld } from '../world.test-kit.ts'
 
 const FLAGS = AT.msi + 2
 
@@ -25,4 +25,13 @@ test('what was asked for last bounds the queue size, also when MSI is off again'
   vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: 0x21, index: 1, count: 0 })
   config.write(FLAGS, 2, 0x0071)
   expect(config.read(FLAGS, 2) & 0x71).toBe(0x10)
+})
+test('it bounds the next user too', () => {
+  const { vmm, fd, open } = openedWorld({ msi: 0x0084 })
+  const events = new Uint8Array(Int32Array.of(vmm.eventfd(), vmm.eventfd()).buffer)
+  vmm.ioctl(fd, VFIO_DEVICE_SET_IRQS, { flags: 0x24, index: 1, count: 2 }, events)
+  vmm.close(fd)
+  const again = configAccess(vmm, open())
+  again.write(FLAGS, 2, 0x0071)
+  expect(again.read(FLAGS, 2) & 0x71).toBe(0x10)
 })

@@ -28,6 +28,8 @@ export const vitalProductData: Required<Access<Target>> = {
     bits.write(target, chunk, value)
     if (chunk.offset > ADDRESS + 1 || chunk.offset + chunk.count <= ADDRESS + 1) return
     const address = word(virtual, start + ADDRESS)
+    // pci_vpd_write() takes whole dwords, and what it refuses is never done.
+    if (address & FLAG && address & 3) return
     if (address & FLAG) fn.writeConfig(start + DATA, 4, dword(virtual, start + DATA))
     fn.writeConfig(start + ADDRESS, 2, address)
     const after = fn.readConfig(start + ADDRESS, 2)

@@ -3,20 +3,33 @@
  * vfio_iommu_type1_pin_pages, vfio_iommu_type1_unpin_pages, vfio_iommu_type1_dma_rw.
  */
 import { type Caller, type ContainerMember, type ContainerPins, UapiError } from '@ioasis/core'
+import type { DirtyTracking } from './dirty-tracking.ts'
+import type { Domains } from './domains.ts'
 import type { Mapping } from './mapping.ts'
-import type { Type1 } from './type1.ts'
+import type { Mappings } from './mappings.ts'
 
 type Unmapped = (first: bigint, bytes: bigint) => void
 const U64 = 1n << 64n
 
+/** What emulated devices need of their container. */
+export interface EmulatedMemory {
+  /** Version 1 has no pages to hold. */
+  readonly v2: boolean
+  /** Addresses are about to change: nobody may look at memory by them. */
+  readonly changesAddresses: boolean
+  readonly domains: Domains
+  readonly mappings: Mappings
+  readonly dirty: DirtyTracking
+}
+
 /** Those of one container. */
 export class EmulatedUsers implements ContainerPins {
-  readonly #type1: Type1
+  readonly #type1: EmulatedMemory
   readonly #page: bigint
   readonly #devices: Unmapped[] = []
 
   /** @param pageBytes of the kernel */
-  constructor(type1: Type1, pageBytes: number) {
+  constructor(type1: EmulatedMemory, pageBytes: number) {
     this.#type1 = type1
     this.#page = BigInt(pageBytes)
   }

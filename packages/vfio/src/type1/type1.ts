@@ -3,7 +3,7 @@ import { type Caller, type ContainerMember, mayFail, type PagingDomain, type Pro
 import { VFIO_EXTENSION } from '@ioasis/uapi'
 import { DirtyTracking } from './dirty-tracking.ts'
 import { Domains } from './domains.ts'
-import { EmulatedUsers } from './emulated-users.ts'
+import { type EmulatedMemory, EmulatedUsers } from './emulated-users.ts'
 import { Mapping, type MappingRange } from './mapping.ts'
 import { Mappings } from './mappings.ts'
 import { MappingOwner } from './owner.ts'
@@ -39,7 +39,7 @@ export interface Type1Options {
 }
 
 /** One container's mappings. */
-export class Type1 {
+export class Type1 implements EmulatedMemory {
   readonly domains: Domains
   readonly mappings: Mappings = new Mappings()
   readonly dirty: DirtyTracking
@@ -72,7 +72,6 @@ export class Type1 {
   get pageBytes(): bigint {
     return this.domains.pageBytes
   }
-  /** Addresses are about to change: nobody may look at memory by them. */
   get changesAddresses(): boolean {
     return this.#invalid > 0
   }

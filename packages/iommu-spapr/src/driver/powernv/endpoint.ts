@@ -3,6 +3,8 @@
  * pnv_pci_ioda2_set_window, pnv_ioda2_take_ownership and others.
  */
 import {
+  type Bdf,
+  busOf,
   type Claim,
   type DmaWindow,
   type Iova,
@@ -12,11 +14,11 @@ import {
   UapiError,
   type WindowShape,
 } from '@ioasis/core'
-import { OPAL, type OpalFirmware, TCE_KILL } from '../../spec/opal.ts'
+import { BUS_COMPARE, OPAL, type OpalFirmware, TCE_KILL } from '../../spec/opal.ts'
 import { TVE_LEVELS_MAX, WINDOW1_FIRST, WINDOWS } from '../../spec/tve.ts'
 import type { Endpoint } from '../endpoint.ts'
 import { PnvRecovery } from './recovery.ts'
-import { log2, PnvWindow, tableBytes, type TableMemory } from './window.ts'
+import { isPowerOfTwo, log2, PnvWindow, tableBytes, type TableMemory } from './window.ts'
 
 /** Largest block of pages, log2: 16 MiB. */
 const BLOCK = 24
@@ -40,6 +42,20 @@ export interface PnvParts {
   readonly windows: Set<PnvWindow>
 }
 
+/** Requester ids: those of whole buses, or one. */
+export interface RequesterRange {
+  readonly first: Bdf
+  readonly last: Bdf
+}
+/** Where an endpoint stands. */
+export interface PnvPlace {
+  /** Number of the bridge for firmware, and of its PCI domain. */
+  readonly phb: number
+  readonly unit: string
+  readonly number: number
+  readonly requesters: RequesterRange
+}
+
 /** One endpoint of one bridge. */
 export class PnvEndpoint implements Endpoint {
   readonly platform: object
@@ -47,6 +63,7 @@ export class PnvEndpoint implements Endpoint {
   readonly unit: string
   readonly tag: number
   readonly number: number
+  readonly requesters: RequesterRange
   readonly limits: Endpoint['limits']
   readonly present: (PnvWindow | undefined)[] = [undefined, undefined]
   readonly recovery: PnvRecovery | undefined
@@ -56,12 +73,12 @@ export class PnvEndpoint implements Endpoint {
   readonly #parts: PnvParts
   readonly #phb: number
 
-  /** @param phb number of the bridge for firmware, and of its PCI domain */
-  constructor(parts: PnvParts, phb: number, unit: string, number: number) {
+  constructor(parts: PnvParts, { phb, unit, number, requesters }: PnvPlace) {
     this.platform = parts.opal
     this.name = `domain${phb.toString(16)}-pe${number.toString(16)}`
     this.unit = unit
     this.number = number
+    this.requesters = requesters
     this.tag = 0x1_0000 + number
     this.limits = {
       count: WINDOWS,
@@ -75,6 +92,15 @@ export class PnvEndpoint implements Endpoint {
     if (parts.eeh) this.recovery = new PnvRecovery({ opal, phb, pe: number, functions: () => this.functions })
   }
 
+  /** Its requesters are given to it, or taken away: pnv_ioda_configure_pe(), pnv_ioda_deconfigure_pe(). */
+  own(on: boolean): void {
+    const { opal } = this.#parts
+    const { first, last } = this.requesters
+    if (first === last) opal.setPe(this.#phb, this.number, first, BUS_COMPARE.ALL, true, on)
+    else
+      for (let bus = busOf(first); bus <= busOf(last); bus++)
+        opal.setPe(this.#phb, this.number, bus << 8, BUS_COMPARE.ALL, false, on)
+  }
   /** pnv_pci_ioda2_setup_dma_pe(). @throws UapiError ENOMEM */
   setUp(): void {
     if (this.hasDma) return
@@ -83,7 +109,6 @@ export class PnvEndpoint implements Endpoint {
   }
   joined(fn: PciFunction): void {
     this.functions.push(fn)
-    this.recovery?.joined(fn)
   }
   /** The last function left: its windows go (pnv_pci_ioda2_release_pe_dma). @returns whether it is empty */
   left(fn: PciFunction): boolean {
@@ -199,7 +224,7 @@ export class PnvEndpoint implements Endpoint {
   }
   #bypass(on: boolean): void {
     const { opal, ram } = this.#parts
-    const bytes = isPower(ram) ? ram : 1n << BigInt(log2(ram) + 1)
+    const bytes = isPowerOfTwo(ram) ? ram : 1n << BigInt(log2(ram) + 1)
     opal.mapPeDmaWindowReal(this.#phb, this.number, this.number * 2 + 1, WINDOW1_FIRST, on ? bytes : 0n)
   }
   #killAll(): void {
@@ -208,5 +233,3 @@ export class PnvEndpoint implements Endpoint {
     if (trace.wants('flushed')) trace.emit('flushed', { unit: this.unit, what: 'TCE kill of the endpoint' })
   }
 }
-
-const isPower = (bytes: bigint): boolean => (bytes & (bytes - 1n)) === 0n

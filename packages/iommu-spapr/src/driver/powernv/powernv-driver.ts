@@ -12,10 +12,11 @@ import {
   type IovaRange,
   type PciFunction,
   type PciTopology,
+  SRIOV,
+  type VirtualPlace,
 } from '@ioasis/core'
-import { BUS_COMPARE } from '../../spec/opal.ts'
 import { PowerDevice, type PowerDriver } from '../device.ts'
-import { PnvEndpoint, type PnvParts } from './endpoint.ts'
+import { PnvEndpoint, type PnvParts, type RequesterRange } from './endpoint.ts'
 
 /** A bridge as the device tree tells of it. */
 export interface PnvBridge {
@@ -34,9 +35,10 @@ export class PowernvDriver implements PowerDriver, AuditSource {
   readonly #parts: PnvParts
   readonly #pci: Pick<PciTopology, 'functions'>
   readonly #bridges: readonly PnvBridge[]
+  /** By bridge and number. */
   readonly #endpoints = new Map<number, PnvEndpoint>()
-  /** Endpoint by requester id, of each bridge. */
-  readonly #of = new Map<number, PnvEndpoint>()
+  /** Of physical functions: the number of their first virtual one. */
+  readonly #virtual = new WeakMap<PciFunction, number>()
   readonly #devices = new Set<PowerDevice>()
   readonly #without = new Map<PciFunction, PnvEndpoint>()
 
@@ -51,7 +53,7 @@ export class PowernvDriver implements PowerDriver, AuditSource {
     const bridge = this.#bridges.find((b) => b.segment === fn.segment)
     if (!bridge) return undefined
     // The bus's endpoint has all its ids: a virtual function takes its own out.
-    const shared = fn.virtfn ? undefined : this.#of.get(key(fn.segment, fn.bdf))
+    const shared = fn.virtfn ? undefined : this.#endpointOf(bridge, fn.bdf)
     const endpoint = shared ?? this.#configure(fn, bridge)
     if (!fn.bridge) endpoint.setUp()
     endpoint.joined(fn)
@@ -90,43 +92,55 @@ export class PowernvDriver implements PowerDriver, AuditSource {
     ]
   }
 
+  #endpointOf({ name }: PnvBridge, id: Bdf): PnvEndpoint | undefined {
+    for (const endpoint of this.#endpoints.values()) {
+      const { first, last } = endpoint.requesters
+      if (endpoint.unit === name && first <= id && id <= last) return endpoint
+    }
+    return undefined
+  }
   /** pnv_pci_configure_bus(), pnv_ioda_setup_bus_PE(). */
   #configure(fn: PciFunction, bridge: PnvBridge): PnvEndpoint {
-    const { segment } = fn
-    const virtual = fn.virtfn !== undefined
-    const bus = busOf(fn.bdf)
-    const number = this.#number(fn, bridge, bus)
+    const number = this.#number(fn, bridge)
     const phb = this.#bridges.indexOf(bridge)
-    const endpoint = new PnvEndpoint(this.#parts, phb, bridge.name, number)
-    this.#endpoints.set(key(segment, number), endpoint)
-    const { opal } = this.#parts
-    // A bridge to conventional PCI may put any of its buses into a request.
-    const { secondary, subordinate } =
-      fn.parent?.bridge?.kind === 'pcieToPci' ? fn.parent.bridge : { secondary: bus, subordinate: bus }
-    const ids: Bdf[] = []
-    if (virtual) {
-      opal.setPe(phb, number, fn.bdf, BUS_COMPARE.ALL, true, true)
-      ids.push(fn.bdf)
-    } else {
-      for (let b = secondary; b <= subordinate; b++) {
-        opal.setPe(phb, number, b << 8, BUS_COMPARE.ALL, false, true)
-        for (let devfn = 0; devfn < 256; devfn++) ids.push((b << 8) | devfn)
-      }
-    }
-    for (const id of ids) this.#of.set(key(segment, id), endpoint)
+    const requesters = requestersWith(fn)
+    const endpoint = new PnvEndpoint(this.#parts, { phb, unit: bridge.name, number, requesters })
+    this.#endpoints.set(key(bridge.segment, number), endpoint)
+    endpoint.own(true)
     return endpoint
   }
 
-  /** The root bus has a number of its own; a bus with 64-bit memory has that of its first segment; others the highest free. */
-  #number(fn: PciFunction, bridge: PnvBridge, bus: number): number {
+  /**
+   * The root bus has a number of its own; a bus with 64-bit memory has that of its first segment; others the highest free;
+   * virtual functions of one physical function stand side by side.
+   */
+  #number(fn: PciFunction, bridge: PnvBridge): number {
     const { endpoints, segment } = bridge
-    const taken = (number: number): boolean => this.#endpoints.has(key(segment, number))
-    if (!fn.parent && !fn.virtfn) return endpoints - 2
-    if (!fn.virtfn && this.#has64Bit(segment, bus)) {
-      for (let number = 0; number < endpoints - 2; number++) if (!taken(number)) return number
+    if (fn.virtfn) return this.#numberOfVirtual(fn.virtfn, bridge)
+    if (!fn.parent) return endpoints - 2
+    if (this.#has64Bit(segment, busOf(fn.bdf))) {
+      for (let number = 0; number < endpoints - 2; number++)
+        if (!this.#endpoints.has(key(segment, number))) return number
     }
-    for (let number = endpoints - 3; number >= 0; number--) if (!taken(number)) return number
-    throw new Error(`${bridge.name}: no endpoint is free for ${fn.name}`)
+    return this.#free(bridge, 1)
+  }
+  /** All of them are reserved with the first one: pnv_pci_sriov_enable(). */
+  #numberOfVirtual({ physfn, index }: VirtualPlace, bridge: PnvBridge): number {
+    let first = this.#virtual.get(physfn)
+    if (first === undefined || index === 0) {
+      const count = physfn.sriov ? physfn.readConfig(physfn.sriov.at + SRIOV.NUM_VFS, 2) : 1
+      this.#virtual.set(physfn, (first = this.#free(bridge, count)))
+    }
+    return first + index
+  }
+  /** The lowest number of the highest run of free ones: pnv_ioda_alloc_pe(). */
+  #free({ name, segment, endpoints }: PnvBridge, count: number): number {
+    let run = 0
+    for (let number = endpoints - 3; number >= 0; number--) {
+      run = this.#endpoints.has(key(segment, number)) ? 0 : run + 1
+      if (run === count) return number
+    }
+    throw new Error(`${name}: ${count} more endpoints are not free`)
   }
   #has64Bit(segment: number, bus: number): boolean {
     const there = this.#pci.functions.filter((fn) => fn.segment === segment && busOf(fn.bdf) === bus)
@@ -134,16 +148,19 @@ export class PowernvDriver implements PowerDriver, AuditSource {
   }
   #left(fn: PciFunction, endpoint: PnvEndpoint): void {
     if (!endpoint.left(fn)) return
-    const { segment } = fn
-    this.#endpoints.delete(key(segment, endpoint.number))
-    const phb = this.#bridges.findIndex((b) => b.segment === segment)
-    for (const [id, of] of this.#of) {
-      if (of !== endpoint) continue
-      this.#of.delete(id)
-      this.#parts.opal.setPe(phb, endpoint.number, id & 0xffff, BUS_COMPARE.ALL, true, false)
-    }
+    this.#endpoints.delete(key(fn.segment, endpoint.number))
+    endpoint.own(false)
   }
 }
 
-/** Segment and requester id, or number of an endpoint, in one number. */
-const key = (segment: number, id: number): number => segment * 0x1_0000 + id
+/** Segment and number of an endpoint, in one number. */
+const key = (segment: number, number: number): number => segment * 0x1_0000 + number
+
+/** A virtual function's own id, or its bus; a bridge to conventional PCI may put any of its buses into a request. */
+function requestersWith({ bdf, parent, virtfn }: PciFunction): RequesterRange {
+  if (virtfn) return { first: bdf, last: bdf }
+  const bus = busOf(bdf)
+  const { secondary, subordinate } =
+    parent?.bridge?.kind === 'pcieToPci' ? parent.bridge : { secondary: bus, subordinate: bus }
+  return { first: secondary << 8, last: (subordinate << 8) | 0xff }
+}

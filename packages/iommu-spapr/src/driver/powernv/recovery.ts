@@ -2,10 +2,10 @@
  * Error recovery of an endpoint through firmware. arch/powerpc/kernel/eeh.c eeh_pe_set_option, eeh_pe_get_state, eeh_pe_reset and
  * others; arch/powerpc/platforms/powernv/eeh-powernv.c.
  *
- * Not modelled: endpoints above this one (one that recovers makes those below unavailable), the record of what went wrong, and the
- * host's own recovery thread.
+ * Not modelled: endpoints above this one (one that recovers makes those below unavailable), the record of what went wrong, the
+ * host's own recovery thread, and that configuration space reads ones between a reset's beginning and its end.
  */
-import { BRIDGE, BRIDGE_CONTROL, type ErrorRecovery, ERRNO, type PciFunction } from '@ioasis/core'
+import { CAP, type ErrorRecovery, ERRNO, EXPRESS, type PciFunction, resetBus } from '@ioasis/core'
 import { FREEZE, INJECT_FUNC_MAX, INJECT_TYPE, OPAL, type OpalFirmware, RESET_SCOPE } from '../../spec/opal.ts'
 
 /** EEH_OPT_*, arch/powerpc/include/asm/eeh.h. */
@@ -16,7 +16,7 @@ const RESET = { DEACTIVATE: 0, HOT: 1, FUNDAMENTAL: 3 } as const
 const STATE = { NORMAL: 0, STOPPED: 2, STOPPED_DMA: 4, UNAVAILABLE: 5 } as const
 /** Devices that need a reset to recover (eeh_reset_ids): two Emulex adapters, as vendor and device. */
 const NEEDS_RESET: ReadonlySet<number> = new Set([0x0710_19a2, 0xe220_10df])
-/** Bytes of configuration space that are saved when a function is found and restored after a reset (eeh_restore_device_bars). */
+/** Bytes of configuration space that are saved and, in part, restored after a reset (eeh_save_bars, eeh_restore_device_bars). */
 const SAVED = 64
 
 /** What an endpoint's recovery works on. */
@@ -31,19 +31,16 @@ export interface RecoveryParts {
 /** Recovery of one endpoint. */
 export class PnvRecovery implements ErrorRecovery {
   readonly #parts: RecoveryParts
+  /**
+   * Of functions in reset: what stood in their configuration space. Linux saves it as it finds a function; firmware of this
+   * machine may give addresses later.
+   */
   readonly #saved = new Map<PciFunction, readonly number[]>()
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts
   }
 
-  /** A function was found: eeh_save_bars(). */
-  joined(fn: PciFunction): void {
-    this.#saved.set(
-      fn,
-      Array.from({ length: SAVED / 4 }, (_, i) => fn.readConfig(4 * i, 4)),
-    )
-  }
   left(fn: PciFunction): void {
     this.#saved.delete(fn)
   }
@@ -68,7 +65,8 @@ export class PnvRecovery implements ErrorRecovery {
     const { opal, phb, pe } = this.#parts
     // Frozen while it is in reset: what software still stores must not arrive.
     opal.freezeSet(phb, pe, FREEZE.ALL)
-    return this.#resetBus(kind)
+    for (const fn of this.#parts.functions()) this.#save(fn)
+    return this.#reset(kind)
   }
   configure(): number {
     return 0
@@ -105,23 +103,30 @@ export class PnvRecovery implements ErrorRecovery {
   /** eeh_pe_reenable_devices(). */
   #reenable(): number {
     for (const fn of this.#parts.functions()) this.#restore(fn)
+    this.#saved.clear()
     return this.#unfreeze()
   }
-  /** pnv_eeh_reset(): by the bridge above where its configuration space can do it, else by firmware. */
-  #resetBus(kind: number): number {
+  /** pnv_eeh_reset(): by the bridge above where its configuration space can do it, else by firmware; a virtual function resets itself. */
+  #reset(kind: number): number {
     const { opal, phb } = this.#parts
     const [first] = this.#parts.functions()
     if (!first) return -ERRNO.EIO
+    if (first.virtfn) return resetVirtual(first)
     const bridge = first.parent
     const scope = kind === RESET.HOT ? RESET_SCOPE.HOT : RESET_SCOPE.FUNDAMENTAL
-    if (!bridge) return opal.reset(phb, first.bdf, scope, true) === OPAL.SUCCESS ? 0 : -ERRNO.EIO
-    if (kind === RESET.HOT || bridge.parent) {
-      const control = bridge.readConfig(BRIDGE.CONTROL, 2)
-      bridge.writeConfig(BRIDGE.CONTROL, 2, control | BRIDGE_CONTROL.BUS_RESET)
-      bridge.writeConfig(BRIDGE.CONTROL, 2, control & ~BRIDGE_CONTROL.BUS_RESET)
+    if (bridge && (kind === RESET.HOT || bridge.parent)) {
+      resetBus(bridge)
       return 0
     }
-    return opal.reset(phb, bridge.bdf, scope, true) === OPAL.SUCCESS ? 0 : -ERRNO.EIO
+    return opal.reset(phb, (bridge ?? first).bdf, scope, true) === OPAL.SUCCESS ? 0 : -ERRNO.EIO
+  }
+  /** A function that is in reset already has lost what it had. */
+  #save(fn: PciFunction): void {
+    if (this.#saved.has(fn)) return
+    this.#saved.set(
+      fn,
+      Array.from({ length: SAVED / 4 }, (_, i) => fn.readConfig(4 * i, 4)),
+    )
   }
   /** eeh_restore_device_bars(), then pci_reenable_device(): what a driver left enabled is enabled again. */
   #restore(fn: PciFunction): void {
@@ -138,4 +143,13 @@ export class PnvRecovery implements ErrorRecovery {
     const spaces = fn.bars.map((bar) => (bar.space === 'io' ? 1 : bar.space === 'memory' ? 2 : 0))
     return spaces.reduce<number>((all, one) => all | one, 0)
   }
+}
+
+/** pnv_eeh_do_flr(). @returns 0, -ENOTTY: it cannot be reset alone */
+function resetVirtual(fn: PciFunction): number {
+  const express = fn.capability(CAP.EXPRESS)
+  if ((fn.readConfig(express + EXPRESS.DEVCAP, 4) & EXPRESS.DEVCAP_FLR) === 0) return -ERRNO.ENOTTY
+  const control = express + EXPRESS.DEVCTL
+  fn.writeConfig(control, 2, fn.readConfig(control, 2) | EXPRESS.DEVCTL_FLR)
+  return 0
 }

@@ -148,6 +148,9 @@ describe('registered memory', () => {
     world.session.detach(world.group)
     world.session.close()
     expect([world.locked(), world.host.get(FRAMES).pinned]).toEqual([0, 0])
-    expect([RegisteredMemory.of(world.vmm.process.addressSpace).regions, world.backend.sessions.size]).toEqual([[], 0])
+    expect([RegisteredMemory.of(world.vmm.process.addressSpace).regions, world.backend.containers.size]).toEqual([
+      [],
+      0,
+    ])
   })
 })

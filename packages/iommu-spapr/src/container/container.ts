@@ -6,7 +6,6 @@ import {
   type AddressSpace,
   type Caller,
   type ContainerMember,
-  type ContainerSession,
   type DmaWindow,
   type DmaWindows,
   type ErrorRecovery,
@@ -15,15 +14,14 @@ import {
   UapiError,
 } from '@ioasis/core'
 import { VFIO_EXTENSION } from '@ioasis/uapi'
-import { admit, runCall } from './calls.ts'
 import type { Entries } from './entries.ts'
 import type { Ledger } from './ledger.ts'
 import { ContainerWindows, type WindowOwner } from './windows.ts'
 
 const { VFIO_SPAPR_TCE_IOMMU, VFIO_SPAPR_TCE_v2_IOMMU, VFIO_EEH } = VFIO_EXTENSION
 
-/** What sessions use of their host. */
-export interface SessionHost {
+/** What containers use of their host. */
+export interface ContainerHost {
   readonly ledger: Ledger
   /** Bytes of one page of the kernel. */
   readonly pageBytes: number
@@ -33,7 +31,7 @@ export interface SessionHost {
   readonly mostPages: number
   /** Memory of this address space is registered now. */
   uses(space: AddressSpace): void
-  closed(session: SpaprSession): void
+  closed(container: SpaprContainer): void
 }
 
 interface Joined {
@@ -41,10 +39,10 @@ interface Joined {
   readonly windows: DmaWindows
 }
 
-/** A container that chose SPAPR. */
-export class SpaprSession implements ContainerSession, WindowOwner {
+/** What one container has. */
+export class SpaprContainer implements WindowOwner {
   readonly v2: boolean
-  readonly host: SessionHost
+  readonly host: ContainerHost
   readonly windows: ContainerWindows = new ContainerWindows(this)
   /** Maps are allowed: version 1 was enabled, or something was registered once with version 2. */
   enabled = false
@@ -55,7 +53,7 @@ export class SpaprSession implements ContainerSession, WindowOwner {
   readonly #joined: Joined[] = []
   #space: AddressSpace | undefined
 
-  constructor(host: SessionHost, v2: boolean) {
+  constructor(host: ContainerHost, v2: boolean) {
     this.host = host
     this.v2 = v2
   }
@@ -78,12 +76,6 @@ export class SpaprSession implements ContainerSession, WindowOwner {
   checkExtension(extension: number): number {
     if (extension === VFIO_EEH) return this.host.eeh ? 1 : 0
     return extension === VFIO_SPAPR_TCE_IOMMU || extension === VFIO_SPAPR_TCE_v2_IOMMU ? 1 : 0
-  }
-  ioctl(caller: Caller, number: number, arg: bigint): number {
-    if (this.#space && this.#space !== caller.process.addressSpace)
-      throw new UapiError('EPERM', 'ioctl', { file: 'vfio-container', pid: caller.process.pid })
-    admit(this, caller, number)
-    return runCall(this, caller, number, arg)
   }
   /** From now on the caller's address space alone may use it. @throws UapiError EPERM when another has it (tce_iommu_mm_set) */
   latch({ process }: Caller): AddressSpace {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { buildIvrs, parseIvrs } from './ivrs-table.ts'
+import { buildIvrs } from './build-ivrs.ts'
+import { parseIvrs } from './parse-ivrs.ts'
 
 /** QEMU 11.1.3, `-device amd-iommu` on q35 with root ports, a PCIe-to-PCI bridge and a switch; read from a booted Linux. */
 const QEMU =

@@ -1,6 +1,18 @@
 /** Lists of host pages to map. */
 import type { Hpa } from '../address.ts'
-import type { PageRuns } from './driver.ts'
+
+/**
+ * Host pages behind a range of iovas, in order: runs of contiguous hpa. User memory is scattered, so a mapping is a list;
+ * it is plain arrays so that a million pages are mapped without an object each.
+ */
+export interface PageRuns {
+  /** Runs used; the arrays may be longer. */
+  readonly count: number
+  /** First hpa of each run. */
+  readonly hpa: Float64Array
+  /** Bytes of each run: a multiple of the domain's smallest page. */
+  readonly bytes: Float64Array
+}
 
 /**
  * The runs of contiguous host memory `[hpa, bytes]`, in the order they are mapped: `pageRuns([0x20_0000, 0x3000], [0x8000, 0x1000])`.
