@@ -2,7 +2,7 @@
  * Requests that guest tables decide, and those with a PASID or an address that the device translated itself; 48882 "Guest and
  * Nested Address Translation", "Address Translation Services".
  */
-import type { DmaRequest, Status } from '@ioasis/core'
+import type { DmaRequest, Status, Trace } from '@ioasis/core'
 import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
 import { answer, answerPart, identity } from './answer.ts'
 import { DTE, DTE_MORE, DTE_WORDS_SHIFT, type DteCache } from './dte-cache.ts'
@@ -10,7 +10,7 @@ import { reason } from './fault.ts'
 import type { Iotlb } from './iotlb.ts'
 import type { Refusals } from './refusals.ts'
 import type { TranslationCaches } from './translation-caches.ts'
-import type { Walked, Walkers } from './walkers.ts'
+import { traceWalk, type Walkers } from './walkers.ts'
 
 const { GN, I } = EVENT_FLAG
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT)
@@ -24,7 +24,10 @@ export interface GuestRequestParts {
   readonly caches: TranslationCaches
   readonly walkers: Walkers
   readonly refusals: Refusals
-  readonly walked: Walked | undefined
+  /** Told of each walk. */
+  readonly trace: Trace | undefined
+  /** The unit's. */
+  readonly name: string
 }
 
 /** The guest side of one unit. */
@@ -36,15 +39,17 @@ export class GuestRequests {
   readonly #iotlb: Iotlb
   readonly #walkers: Walkers
   readonly #refusals: Refusals
-  readonly #walked: Walked | undefined
+  readonly #trace: Trace | undefined
+  readonly #name: string
 
-  constructor({ qemu, caches, walkers, refusals, walked }: GuestRequestParts) {
+  constructor({ qemu, caches, walkers, refusals, trace, name }: GuestRequestParts) {
     this.#qemu = qemu
     this.#devices = caches.devices
     this.#iotlb = caches.guest
     this.#walkers = walkers
     this.#refusals = refusals
-    this.#walked = walked
+    this.#trace = trace
+    this.#name = name
   }
 
   /** Requests with PASID, and translated requests. */
@@ -86,7 +91,7 @@ export class GuestRequests {
     walkers.prepare(bus, at)
     const walk = walkers.guest
     const status = walk.walk(bus, at, pasid, request, walkers.rootTranslated, false)
-    if (this.#walked !== undefined) this.#walked(request, status)
+    if (this.#trace?.wants('walk')) traceWalk(this.#trace, this.#name, request, status)
     if (status !== 0) return this.#refusals.guestFault(request, status, { bus, at, pasid, walk })
     if (request.exec || request.priv || walk.shift > 30) return answerPart(request, walk)
     const table = walk.shift === 12 ? this.#iotlb.pages : this.#iotlb.table(walk.shift)

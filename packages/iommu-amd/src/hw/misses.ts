@@ -2,7 +2,7 @@
  * Requests without PASID that the hit path of `AmdUnit.translate` does not answer. The order of checks is the specification's:
  * IommuEn, interrupt range, device table entry, exclusion range, permissions of the entry, width, larger leaves, tables.
  */
-import { DMA, type DmaRequest, NO_PASID, type Status } from '@ioasis/core'
+import { DMA, type DmaRequest, NO_PASID, type Status, type Trace } from '@ioasis/core'
 import { DEVICE_REQUEST, EVENT_CODE, EVENT_FLAG } from '../spec/event.ts'
 import { answer, answerPart, identity } from './answer.ts'
 import type { Capabilities } from './capabilities.ts'
@@ -15,7 +15,7 @@ import type { Iotlb } from './iotlb.ts'
 import type { QemuTranslation } from './qemu-translation.ts'
 import type { Refusals } from './refusals.ts'
 import type { TranslationCaches } from './translation-caches.ts'
-import type { Walked, Walkers } from './walkers.ts'
+import { traceWalk, type Walkers } from './walkers.ts'
 
 const { PE, PR } = EVENT_FLAG
 const ABSENT = reason(EVENT_CODE.IO_PAGE_FAULT)
@@ -32,7 +32,10 @@ export interface MissParts {
   readonly guests: GuestRequests
   /** The unit has QEMU's personality. */
   readonly qemu: QemuTranslation | undefined
-  readonly walked: Walked | undefined
+  /** Told of each walk. */
+  readonly trace: Trace | undefined
+  /** The unit's. */
+  readonly name: string
 }
 
 /** The miss path of one unit. Constants are literals where it is hot: V8 loads and checks what a module imports on each use. */
@@ -47,10 +50,11 @@ export class Misses {
   readonly #exclusion: ExclusionRange
   readonly #guests: GuestRequests
   readonly #qemu: QemuTranslation | undefined
-  readonly #walked: Walked | undefined
+  readonly #trace: Trace | undefined
+  readonly #name: string
   readonly #npCache: boolean
 
-  constructor({ caps, caches, walkers, refusals, exclusion, guests, qemu, walked }: MissParts) {
+  constructor({ caps, caches, walkers, refusals, exclusion, guests, qemu, trace, name }: MissParts) {
     this.#devices = caches.devices
     this.#iotlb = caches.iotlb
     this.#walkers = walkers
@@ -58,7 +62,8 @@ export class Misses {
     this.#exclusion = exclusion
     this.#guests = guests
     this.#qemu = qemu
-    this.#walked = walked
+    this.#trace = trace
+    this.#name = name
     this.#npCache = caps.npCache
   }
 
@@ -103,7 +108,7 @@ export class Misses {
     const walk = this.#walkers.host
     this.#walkers.prepare(bus, at)
     const status = walk.walk(hi, lo, request.access, false)
-    if (this.#walked !== undefined) this.#walked(request, status)
+    if (this.#trace?.wants('walk')) traceWalk(this.#trace, this.#name, request, status)
     const iotlb = this.#iotlb
     if (status !== 0) {
       const refusals = this.#refusals

@@ -44,7 +44,7 @@ import { Refusals } from './refusals.ts'
 import { type AmdRegisters, amdRegisters } from './registers.ts'
 import { TranslationCaches } from './translation-caches.ts'
 import { TranslationRequests } from './translation-requests.ts'
-import { Walkers, walkTeller } from './walkers.ts'
+import { Walkers } from './walkers.ts'
 
 /** What one unit is. */
 export interface AmdUnitOptions extends FeatureRegisters {
@@ -136,10 +136,9 @@ export class AmdUnit implements IommuUnit {
       dmaRemapping,
     }))
     const { trace } = surroundings
-    const walked = trace && walkTeller(trace, name)
-    const guests = (this.#guests = new GuestRequests({ qemu, caches, walkers, refusals, walked }))
+    const guests = (this.#guests = new GuestRequests({ qemu, caches, walkers, refusals, trace, name }))
     const asQemu = qemu ? qemuTranslation : undefined
-    this.#misses = new Misses({ caps, caches, walkers, refusals, exclusion, guests, qemu: asQemu, walked })
+    this.#misses = new Misses({ caps, caches, walkers, refusals, exclusion, guests, qemu: asQemu, trace, name })
     this.#requests = new PageRequests({ memory, registers, caches, events, interrupts, ports, refusals })
     this.#commands = new CommandBuffer(
       { memory, registers, caps, caches, events, interrupts, ports, clock: surroundings.clock },

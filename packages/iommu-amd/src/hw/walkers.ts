@@ -8,15 +8,10 @@ import { GuestWalk } from './guest-walk.ts'
 import { HostWalk } from './host-walk.ts'
 import type { AmdRegisters } from './registers.ts'
 
-/** Told of each walk. @param status as the walk ended, without the flags of the request */
-export type Walked = (request: DmaRequest, status: Status) => void
-
-/** Tells a trace of a unit's walks, if it wants to know. */
-export const walkTeller =
-  (trace: Trace, unit: string): Walked =>
-  (request, status) => {
-    if (trace.wants('walk')) trace.emit('walk', { unit, requester: request.requester, iova: request.iova, status })
-  }
+/** Tells of a walk: to be asked for with `wants('walk')` first. @param unit its name @param status without the flags of the request */
+export function traceWalk(trace: Trace, unit: string, { requester, iova }: DmaRequest, status: Status): void {
+  trace.emit('walk', { unit, requester, iova, status })
+}
 
 /** Host and guest tables. */
 export class Walkers {
