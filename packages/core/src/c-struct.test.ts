@@ -97,7 +97,7 @@ describe('decode', () => {
     expect(map.size).toBe(0xd3d2_d1d0)
   })
   test('reads a struct where it lies, and then sees what changes', () => {
-    const words = Int32Array.of(40, 6, 1, 0, 0x1000, 2, -1, -1, 0, 0)
+    const words = [40, 6, 1, 0, 0x1000, 2, -1, -1, 0, 0]
     const map = IoasMap.over(words)
     expect([map.size, map.flags, map.user_va, map.length, map.word(8)]).toEqual([
       40,

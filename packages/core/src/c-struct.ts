@@ -8,7 +8,7 @@
 import { join } from './address.ts'
 
 /** Words of a decoded struct, int32, in the order they lie in memory. */
-export type Words = readonly number[] | Int32Array
+export type Words = readonly number[]
 
 /** A struct of which only names are known. */
 export type Whole = Readonly<Record<string, unknown>>
@@ -155,7 +155,7 @@ export interface StructLayout<T> {
   readonly size: number
   readonly fields: readonly StructField[]
   decode(bytes: Uint8Array): T
-  over(words: Int32Array): T
+  over(words: Words): T
   encode(values: Partial<T>, into: Uint8Array): void
   /** As `encode`, into a view that exists. @param at where the struct begins */
   write(into: DataView, at: number, value: T): void
@@ -171,8 +171,8 @@ export interface CStruct<T> extends Member<T>, StructLayout<T> {
   readonly at: Readonly<Record<keyof T & string, number>>
   /** Reads a struct. Bytes that are missing read as zero, as for an older program's shorter struct. */
   decode(bytes: Uint8Array): T & Decoded
-  /** Reads a struct where it lies: what changes there is seen. @param words the whole struct, little-endian */
-  over(words: Int32Array): T & Decoded
+  /** Reads a struct where its words are: what changes there is seen. @param words all of it, little-endian */
+  over(words: Words): T & Decoded
   /** The same as an ordinary object, for printing and comparing; slower. */
   plain(bytes: Uint8Array): T
   /** Writes the members given; all other bytes stay. @throws RangeError when `into` is too short */

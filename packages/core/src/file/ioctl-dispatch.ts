@@ -24,8 +24,10 @@ interface Ready {
 interface Buffer {
   readonly bytes: Uint8Array
   readonly view: DataView
-  /** What the row reads; a struct with a flexible array is decoded instead. */
+  /** The same bytes, and up to three more. */
   readonly words: Int32Array
+  /** What the row reads: an ordinary array, as in every decoded struct, so that V8 meets one kind. */
+  readonly input: number[]
 }
 /** A row without its types: what the table promises, only here taken on trust. */
 interface Run extends Omit<AnyIoctlRow, 'run' | 'abort'> {
@@ -120,7 +122,8 @@ function withStruct(ready: Ready, file: unknown, caller: Caller, arg: bigint): n
 
 function bufferOf(size: number): Buffer {
   const words = new Int32Array(Math.ceil(size / 4))
-  return { bytes: new Uint8Array(words.buffer, 0, size), view: new DataView(words.buffer), words }
+  const bytes = new Uint8Array(words.buffer, 0, size)
+  return { bytes, view: new DataView(words.buffer), words, input: Array.from(words) }
 }
 
 /** @returns bytes of the struct that was passed: what may be written back */
@@ -155,7 +158,8 @@ const word0 = (b: Uint8Array): number =>
 
 function runAndCopyOut(ready: Ready, file: unknown, caller: Caller, arg: Uva, buffer: Buffer, passed: number): number {
   const { row } = ready
-  const input = (row.call.struct as StructLayout<unknown>).over(buffer.words)
+  for (let i = 0; i < buffer.words.length; i++) buffer.input[i] = buffer.words[i] as number
+  const input = (row.call.struct as StructLayout<unknown>).over(buffer.input)
   let result: IoctlResult<unknown>
   try {
     result = row.run(file, input, caller, arg)

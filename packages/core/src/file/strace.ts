@@ -102,7 +102,7 @@ function structText(fields: StructLayout<unknown>['fields'], before: Uint8Array,
 }
 
 function memberText({ member, offset }: StructField, bytes: Uint8Array): string {
-  const words = new Int32Array(Math.ceil(bytes.length / 4))
+  const words = Array.from({ length: Math.ceil(bytes.length / 4) }, () => 0)
   bytes.forEach((byte, at) => {
     words[at >>> 2] = (words[at >>> 2] as number) | (byte << ((at & 3) << 3))
   })
