@@ -31,8 +31,9 @@ export const replay = (terminal: Terminal): Command =>
     .action((paths: string[], options: Options) => {
       const traces = namedTraces(paths)
       const { playable, refused } = split(traces.scenarios)
+      const from = performance.now()
       const outcomes = play(traces, playable, options, terminal)
-      report(outcomes, options, terminal)
+      report(outcomes, (performance.now() - from) / 1000, options, terminal)
       for (const [folder, why] of traces.unread) terminal.error(`ioasis: ${folder}: not played: ${why}`)
       for (const [machine, why] of refused) terminal.error(`ioasis: ${machine}: not played: ${why}`)
       if (tallyTraces(outcomes).differences > 0) process.exitCode = 1
@@ -90,7 +91,12 @@ function printCalls({ line, style }: Terminal): NonNullable<TracePlayOptions['on
   }
 }
 
-function report(outcomes: readonly ScenarioOutcome[], { json, exempt }: Options, { line, style }: Terminal): void {
+function report(
+  outcomes: readonly ScenarioOutcome[],
+  seconds: number,
+  { json, exempt }: Options,
+  { line, style }: Terminal,
+): void {
   const all = outcomes.flatMap((o) => o.differences)
   if (json) {
     line(toJson({ ...tallyTraces(outcomes), details: all }))
@@ -100,5 +106,6 @@ function report(outcomes: readonly ScenarioOutcome[], { json, exempt }: Options,
     if (difference.exempt === undefined) line(style.bad(traceDifferenceLine(difference)))
     else if (exempt) line(style.dim(`${traceDifferenceLine(difference)} (exempt: ${difference.exempt})`))
   }
+  line(style.dim(`played in ${seconds.toFixed(1)} s, the audit after every step`))
   line(traceClosingLine(outcomes))
 }
