@@ -94,22 +94,21 @@ export class IoPageTable {
     for (const area of this.areas.within()) if (area.value.pages === pages) this.#fill.take(area)
   }
 
-  /** Removes all areas within [first, last]; a locked one ends the call with EBUSY, one that reaches out of it with ENOENT. */
-  unmap(first: Iova, last: Iova): Unmapped {
-    const only = this.areas.exact(first, last)
-    const isSimple = only?.accesses === 0 && this.#locks.size === 0
-    return isSimple ? this.#unmapOne({ first, last, value: only }) : this.#unmapAll(first, last)
-  }
-  /** What nearly every call asks for: one area, all of it. */
-  #unmapOne(area: Placed): Unmapped {
-    const { first, last, value } = area
+  /**
+   * Removes the area that is exactly [first, last], where it is in nobody's use.
+   * @returns whether there was one; else nothing has changed
+   */
+  unmapWhole(first: Iova, last: Iova): boolean {
+    const value = this.areas.exact(first, last)
+    if (value?.accesses !== 0 || this.#locks.size > 0) return false
     this.areas.remove(first)
     this.iovas.emptied(first)
-    if (this.domains.length > 0) this.#fill.drop(area)
+    if (this.domains.length > 0) this.#fill.drop({ first, last, value })
     value.pages.release()
-    return { bytes: last - first + 1n, errno: undefined }
+    return true
   }
-  #unmapAll(first: Iova, last: Iova): Unmapped {
+  /** Removes all areas within [first, last]; a locked one ends the call with EBUSY, one that reaches out of it with ENOENT. */
+  unmap(first: Iova, last: Iova): Unmapped {
     let removed: Placed[] = NONE
     const gathers = this.domains.length > 0 ? this.#fill.gathers() : NO_GATHERS
     let bytes = 0n
