@@ -5,6 +5,20 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+const BELOW_HOSTS = [
+  'core',
+  'page-table',
+  'iommu-intel',
+  'iommu-amd',
+  'iommu-mock',
+  'iommu-spapr',
+  'uapi',
+  'iommufd',
+  'vfio',
+  'vfio-pci',
+  'kvm',
+  'devices',
+]
 /** Package -> packages its published sources may import. Tests may import testkit as well. */
 const PACKAGES = {
   core: [],
@@ -20,36 +34,8 @@ const PACKAGES = {
   kvm: ['core'],
   devices: ['core'],
   testkit: ['core'],
-  hosts: [
-    'core',
-    'page-table',
-    'iommu-intel',
-    'iommu-amd',
-    'iommu-mock',
-    'iommu-spapr',
-    'uapi',
-    'iommufd',
-    'vfio',
-    'vfio-pci',
-    'kvm',
-    'devices',
-  ],
-  cli: [
-    'core',
-    'page-table',
-    'iommu-intel',
-    'iommu-amd',
-    'iommu-mock',
-    'iommu-spapr',
-    'uapi',
-    'iommufd',
-    'vfio',
-    'vfio-pci',
-    'kvm',
-    'devices',
-    'testkit',
-    'hosts',
-  ],
+  hosts: BELOW_HOSTS,
+  cli: [...BELOW_HOSTS, 'testkit', 'hosts'],
 }
 /** The same for back ends in examples, which know nothing but published packages; their tests may import any of these. */
 const EXAMPLES = { 'virtio-iommu': ['core', 'page-table'] }

@@ -28,7 +28,6 @@ import {
   KVM_GET_SREGS,
   KVM_GET_VCPU_MMAP_SIZE,
   KVM_HAS_DEVICE_ATTR,
-  KVM_RUN,
   KVM_SET_DEVICE_ATTR,
   KVM_SET_REGS,
   KVM_SET_SREGS,
@@ -36,7 +35,7 @@ import {
 } from './uapi.ts'
 import { RUN_PAGES, type Vcpu } from './vcpu.ts'
 import type { KvmVfioDevice } from './vfio-device.ts'
-import { VcpuFile } from './vcpu-file.ts'
+import { RUN_TABLE, VcpuFile } from './vcpu-file.ts'
 import { KvmVm, MAX_VCPU_IDS, MAX_VCPUS, type VmHost } from './vm.ts'
 
 /** Extensions that are there, with what the answer is; all others are 0. */
@@ -167,14 +166,6 @@ const VCPU: IoctlTable = {
   file: 'kvm-vcpu',
   convention: KVM_CONVENTION,
   rows: [
-    row<VcpuFile<Vcpu>, never>({
-      call: KVM_RUN,
-      run: ({ vcpu }, _input, _caller, arg) => {
-        noArgument(arg, 'KVM_RUN')
-        vcpu.run()
-        return { ret: 0 }
-      },
-    }),
     row({ call: KVM_GET_REGS, run: ({ vcpu }: VcpuFile<Vcpu>) => ({ ret: 0, out: vcpu.registers }) }),
     row({
       call: KVM_SET_REGS,
@@ -195,12 +186,12 @@ const VCPU: IoctlTable = {
 }
 
 /** The tables of all files of KVM. */
-export const KVM_TABLES: readonly IoctlTable[] = [SYSTEM, VM, DEVICE, VCPU]
+export const KVM_TABLES: readonly IoctlTable[] = [SYSTEM, VM, DEVICE, RUN_TABLE, VCPU]
 const SYSTEM_DISPATCH = new IoctlDispatch([SYSTEM])
 const VM_DISPATCH = new IoctlDispatch([VM])
 const POWER_VM_DISPATCH = new IoctlDispatch([VM, POWER_VM])
 const DEVICE_DISPATCH = new IoctlDispatch([DEVICE])
-const VCPU_DISPATCH = new IoctlDispatch([VCPU])
+const VCPU_DISPATCH = new IoctlDispatch([RUN_TABLE, VCPU])
 
 /** /dev/kvm, opened. */
 export class KvmFile implements FileOps {

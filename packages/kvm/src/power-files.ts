@@ -11,8 +11,7 @@ import {
 import { KVM_CAP_PPC_ENABLE_HCALL, KVM_ENABLE_CAP, KVM_GET_REGS_POWER, KVM_SET_REGS_POWER } from './power-uapi.ts'
 import type { PowerVcpu } from './power-vcpu.ts'
 import { type CreateSpaprTce64, KVM_CREATE_SPAPR_TCE, KVM_CREATE_SPAPR_TCE_64 } from './tce-uapi.ts'
-import { KVM_RUN } from './uapi.ts'
-import type { VcpuFile } from './vcpu-file.ts'
+import { RUN_TABLE, type VcpuFile } from './vcpu-file.ts'
 import type { KvmVm } from './vm.ts'
 
 /** Leaves the row's types to the table, where they are not known. */
@@ -72,14 +71,6 @@ const POWER_VCPU: IoctlTable = {
   file: 'kvm-vcpu',
   convention: KVM_CONVENTION,
   rows: [
-    row<VcpuFile<PowerVcpu>, never>({
-      call: KVM_RUN,
-      run: ({ vcpu }, _input, _caller, arg) => {
-        if (arg !== 0n) throw new UapiError('EINVAL', 'KVM_RUN', { arg })
-        vcpu.run()
-        return { ret: 0 }
-      },
-    }),
     row({ call: KVM_GET_REGS_POWER, run: ({ vcpu }: VcpuFile<PowerVcpu>) => ({ ret: 0, out: vcpu.registers }) }),
     row({
       call: KVM_SET_REGS_POWER,
@@ -91,6 +82,6 @@ const POWER_VCPU: IoctlTable = {
   ],
 }
 /** The tables that POWER adds. */
-export const POWER_TABLES: readonly IoctlTable[] = [POWER_VM, { ...POWER_VCPU, rows: POWER_VCPU.rows.slice(1) }]
+export const POWER_TABLES: readonly IoctlTable[] = [POWER_VM, POWER_VCPU]
 /** What a vCPU of POWER answers. */
-export const POWER_VCPU_DISPATCH: IoctlDispatch = new IoctlDispatch([POWER_VCPU])
+export const POWER_VCPU_DISPATCH: IoctlDispatch = new IoctlDispatch([RUN_TABLE, POWER_VCPU])

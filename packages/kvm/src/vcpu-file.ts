@@ -1,11 +1,23 @@
 /** The file of a vCPU: virt/kvm/kvm_main.c kvm_vcpu_ioctl. */
-import { type Caller, type FileOps, type IoctlDispatch, type Mapping, type MmapRequest, UapiError } from '@ioasis/core'
+import {
+  type Caller,
+  type FileOps,
+  type IoctlDispatch,
+  type IoctlTable,
+  KVM_CONVENTION,
+  type Mapping,
+  type MmapRequest,
+  UapiError,
+} from '@ioasis/core'
+import { KVM_RUN } from './uapi.ts'
 import type { KvmVm } from './vm.ts'
 
 /** A vCPU of any architecture, as its file sees it. */
 export interface AnyVcpu {
   /** Its struct kvm_run, for the program. */
   map(request: MmapRequest): Mapping
+  /** Executes until something is left to the user. */
+  run(): void
 }
 
 /** What KVM_CREATE_VCPU gives a descriptor for. */
@@ -32,4 +44,20 @@ export class VcpuFile<V extends AnyVcpu> implements FileOps {
   release(): void {
     this.vm.put()
   }
+}
+
+/** KVM_RUN, which every architecture answers alike. */
+export const RUN_TABLE: IoctlTable = {
+  file: 'kvm-vcpu',
+  convention: KVM_CONVENTION,
+  rows: [
+    {
+      call: KVM_RUN,
+      run({ vcpu }: VcpuFile<AnyVcpu>, _input: never, _caller: Caller, arg: bigint) {
+        if (arg !== 0n) throw new UapiError('EINVAL', 'KVM_RUN', { arg })
+        vcpu.run()
+        return { ret: 0 }
+      },
+    },
+  ],
 }

@@ -4,6 +4,7 @@ import type { CStruct, Decoded } from '../c-struct.ts'
 import { type Errno, UapiError } from '../errno.ts'
 import type { AnyIoctlCall, IoctlCall } from './ioctl-row.ts'
 import type { StructLayout } from '../c-struct.ts'
+import { type StructBuffer, structBuffer } from './struct-buffer.ts'
 import { SystemCalls } from './system-calls.ts'
 
 /** How a call ended, refused or not. */
@@ -19,14 +20,6 @@ export interface Attempt<T> {
 
 const SCRATCH_BYTES = 65536
 
-/** Where a struct lies on its way to user memory and back. */
-interface Buffer {
-  readonly bytes: Uint8Array
-  readonly view: DataView
-  /** The same bytes, and up to three more. */
-  readonly words: Int32Array
-}
-
 /**
  * A program with a buffer for the structs of its calls:
  * `const { out_ioas_id } = vmm.ioctl(iommufd, IOMMU_IOAS_ALLOC, {})`.
@@ -34,7 +27,7 @@ interface Buffer {
 export class Client extends SystemCalls {
   #scratch: { readonly uva: Uva; readonly bytes: number } | undefined
   /** One for each size, lent while a struct is written or read. */
-  readonly #buffers = new Map<number, Buffer>()
+  readonly #buffers = new Map<number, StructBuffer>()
 
   /** As `SystemCalls.ioctl`. */
   override ioctl(fd: number, number: number, arg?: number | bigint): number
@@ -108,13 +101,9 @@ export class Client extends SystemCalls {
     this.poke(uva, bytes, words)
     return uva
   }
-  #bufferOf(size: number): Buffer {
+  #bufferOf(size: number): StructBuffer {
     let buffer = this.#buffers.get(size)
-    if (!buffer) {
-      const words = new Int32Array(Math.ceil(size / 4))
-      const bytes = new Uint8Array(words.buffer, 0, size)
-      this.#buffers.set(size, (buffer = { bytes, view: new DataView(words.buffer), words }))
-    }
+    if (!buffer) this.#buffers.set(size, (buffer = structBuffer(size)))
     return buffer
   }
   #room(bytes: number): Uva {

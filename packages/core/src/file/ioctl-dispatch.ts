@@ -10,6 +10,7 @@ import { UapiError } from '../errno.ts'
 import type { Caller } from '../process/process.ts'
 import { ioctlNr } from './ioctl-number.ts'
 import type { AnyIoctlRow, IoctlConvention, IoctlResult, IoctlTable } from './ioctl-row.ts'
+import { type StructBuffer, structBuffer } from './struct-buffer.ts'
 import { checkZeroed, readUser32 } from './user-memory.ts'
 
 /** A row ready to run. */
@@ -21,11 +22,7 @@ interface Ready {
   buffer: Buffer | undefined
 }
 /** Where a struct lies between user memory and the row. */
-interface Buffer {
-  readonly bytes: Uint8Array
-  readonly view: DataView
-  /** The same bytes, and up to three more. */
-  readonly words: Int32Array
+interface Buffer extends StructBuffer {
   /** What the row reads: an ordinary array, as in every decoded struct, so that V8 meets one kind. */
   readonly input: number[]
 }
@@ -90,14 +87,6 @@ export class IoctlDispatch {
   }
 }
 
-/** Runs a call of one table: for those that keep no `IoctlDispatch`. It is built at the first call. */
-export function dispatch(table: IoctlTable, file: unknown, caller: Caller, number: number, arg: bigint): number {
-  let ready = built.get(table)
-  if (!ready) built.set(table, (ready = new IoctlDispatch([table])))
-  return ready.run(file, caller, number, arg)
-}
-const built = new WeakMap<IoctlTable, IoctlDispatch>()
-
 type NrRange = NonNullable<IoctlConvention['sizedFirst']>
 
 /** A table that extends another one's numbers extends the kernel's array of calls: what lies between has no row, but its size is read. */
@@ -121,9 +110,8 @@ function withStruct(ready: Ready, file: unknown, caller: Caller, arg: bigint): n
 }
 
 function bufferOf(size: number): Buffer {
-  const words = new Int32Array(Math.ceil(size / 4))
-  const bytes = new Uint8Array(words.buffer, 0, size)
-  return { bytes, view: new DataView(words.buffer), words, input: Array.from(words) }
+  const buffer = structBuffer(size)
+  return { ...buffer, input: Array.from(buffer.words) }
 }
 
 /** @returns bytes of the struct that was passed: what may be written back */
@@ -138,23 +126,20 @@ function copyIn({ row, convention, size }: Ready, { bytes: buffer, words }: Buff
     const part = minimum === size ? buffer : buffer.subarray(0, minimum)
     if (space.copyIn(arg, part, words) < minimum) throw new UapiError('EFAULT', name, { arg })
     if (minimum < size) buffer.fill(0, minimum)
-    const argsz = word0(buffer)
+    const argsz = (words[0] as number) >>> 0
     if (argsz < minimum) throw new UapiError('EINVAL', name, { argsz, minimum })
     return argsz
   }
   // All of the known struct at once: what is read beyond the caller's size is not looked at.
   const got = space.copyIn(arg, buffer, words)
   if (got < 4) throw new UapiError('EFAULT', name, { arg })
-  const passed = word0(buffer)
+  const passed = (words[0] as number) >>> 0
   if (passed < minimum) throw new UapiError('EINVAL', name, { size: passed, minimum })
   if (passed > size) checkZeroed(caller, arg + BigInt(size), passed - size, name)
   if (got < Math.min(passed, size)) throw new UapiError('EFAULT', name, { arg })
   if (passed < size) buffer.fill(0, passed)
   return passed
 }
-
-const word0 = (b: Uint8Array): number =>
-  ((b[0] as number) | ((b[1] as number) << 8) | ((b[2] as number) << 16) | ((b[3] as number) << 24)) >>> 0
 
 function runAndCopyOut(ready: Ready, file: unknown, caller: Caller, arg: Uva, buffer: Buffer, passed: number): number {
   const { row } = ready

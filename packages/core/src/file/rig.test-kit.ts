@@ -5,7 +5,7 @@ import { createHost, type Host } from '../plugin/host.ts'
 import { Processes, type ProcessOptions } from '../process/process.ts'
 import { Client } from './client.ts'
 import type { FileOps } from './file-ops.ts'
-import { dispatch } from './ioctl-dispatch.ts'
+import { IoctlDispatch } from './ioctl-dispatch.ts'
 import type { IoctlTable } from './ioctl-row.ts'
 
 /** A struct of 24 bytes with a size, an input and an output. */
@@ -25,10 +25,11 @@ export function rig(table: IoctlTable, options: ProcessOptions = {}): Rig {
   const host = createHost()
   const client = new Client(host, host.get(Processes).spawn(options))
   const log: string[] = []
+  const dispatch = new IoctlDispatch([table])
   const file: Rig['file'] = {
     log,
     ioctlTables: [table.file],
-    ioctl: (caller, number, arg) => dispatch(table, file, caller, number, arg),
+    ioctl: (caller, number, arg) => dispatch.run(file, caller, number, arg),
     release: () => log.push('release'),
   }
   return { host, client, file, fd: client.adopt(file) }

@@ -100,5 +100,12 @@ export interface FlushGather {
   /** Tables that became empty: reachable through walk caches until the flush. */
   readonly tables: Hpa[]
 }
+const EMPTY = { first: 0xffff_ffff_ffff_ffffn, last: 0n } as const
 /** An empty gather. */
-export const flushGather = (): FlushGather => ({ first: 0xffff_ffff_ffff_ffffn, last: 0n, granule: 0, tables: [] })
+export const flushGather = (): FlushGather => ({ first: EMPTY.first, last: EMPTY.last, granule: 0, tables: [] })
+/** Makes a gather empty again once its flush is done; its tables were taken out by whoever freed them. */
+export function emptyGather(gather: FlushGather): void {
+  gather.first = EMPTY.first
+  gather.last = EMPTY.last
+  gather.granule = 0
+}

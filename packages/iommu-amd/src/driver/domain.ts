@@ -6,8 +6,8 @@
 import {
   type Claim,
   type DirtySink,
+  emptyGather,
   type FlushGather,
-  flushGather,
   type Hpa,
   type Iova,
   type IovaRange,
@@ -130,10 +130,7 @@ export class AmdDomain implements PagingDomain {
   sync(gather: FlushGather): void {
     if (gather.first <= gather.last) this.flush({ first: gather.first, last: gather.last }, gather.tables.length > 0)
     this.#table.release(gather)
-    const empty = flushGather()
-    gather.first = empty.first
-    gather.last = empty.last
-    gather.granule = 0
+    emptyGather(gather)
   }
 
   lookup(iova: Iova): Hpa | undefined {

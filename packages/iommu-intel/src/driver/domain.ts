@@ -6,6 +6,7 @@
 import {
   bitsOf,
   type Claim,
+  emptyGather,
   type FlushGather,
   flushGather,
   type Hpa,
@@ -22,9 +23,6 @@ import { SS } from '../spec/second-stage.ts'
 import type { DmarUnit } from './dmar-unit.ts'
 import { flushRequests } from './flush.ts'
 import { addressWidth, type SecondStageGeometry, secondStageGeometry } from './unit-capabilities.ts'
-
-/** An empty gather, to be read only. */
-const NOTHING: Readonly<FlushGather> = flushGather()
 
 /** A unit that uses the domain. */
 interface Attachment {
@@ -117,9 +115,7 @@ export class SecondStageDomain implements PagingDomain {
       if (requests.length > 0) unit.invalidate(requests)
     }
     this.#table.release(gather)
-    gather.first = NOTHING.first
-    gather.last = NOTHING.last
-    gather.granule = 0
+    emptyGather(gather)
   }
 
   lookup(iova: Iova): Hpa | undefined {

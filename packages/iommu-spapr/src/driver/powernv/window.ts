@@ -19,7 +19,7 @@ import {
 } from '@ioasis/core'
 import { swap32, TCE } from '../../spec/tce.ts'
 import { TVE_LEVELS_MAX } from '../../spec/tve.ts'
-import { UserAddresses } from '../user-addresses.ts'
+import { HeldWindow } from '../held-window.ts'
 
 /** Largest block the kernel's page allocator has, log2: 16 MiB with pages of 4 and of 64 KiB (MAX_PAGE_ORDER). */
 const LARGEST_BLOCK = 24
@@ -44,7 +44,7 @@ export interface Linked {
 }
 
 /** One table (`struct iommu_table`). */
-export class PnvWindow implements DmaWindow {
+export class PnvWindow extends HeldWindow implements DmaWindow {
   readonly first: Iova
   readonly bytes: bigint
   readonly entries: number
@@ -62,14 +62,12 @@ export class PnvWindow implements DmaWindow {
   /** Entries that one entry of each level spans. */
   readonly #spans: readonly number[]
   readonly #mask: number
-  readonly #users = new UserAddresses()
   /** Levels below the top. */
   readonly #made: Hpa[] = []
   /** Blocks in which an entry was ever put, so that a search need not look at the others; undefined: too many. */
   readonly #used: Uint8Array | undefined
   readonly #freed: (window: PnvWindow) => void
   readonly #firstHi: number
-  #holders = 1
 
   /**
    * pnv_pci_ioda2_table_alloc_pages: the caller holds it once.
@@ -90,6 +88,7 @@ export class PnvWindow implements DmaWindow {
     const { table, level } = levelsOf(shape, memory.pageSize)
     if ((Math.imul(level - 3, levels) + pageShift) >>> 0 >= TRANSLATED_BITS) throw refuse('EINVAL')
     if (level > LARGEST_BLOCK) throw refuse('ENOMEM')
+    super('powernv')
     this.#memory = memory
     this.first = first
     this.#firstHi = Number(first >> 32n)
@@ -150,18 +149,7 @@ export class PnvWindow implements DmaWindow {
     }
     return this.entries
   }
-  userAddress(index: number): number {
-    return this.#users.get(index)
-  }
-  setUserAddress(index: number, uva: number): void {
-    this.#users.set(index, uva)
-  }
-  hold(): void {
-    this.#holders++
-  }
-  put(): void {
-    if (--this.#holders > 0) return
-    if (this.#holders < 0) throw new Error('powernv: a window was let go more often than held')
+  protected override released(): void {
     const { pages } = this.#memory
     for (const table of this.#made.splice(0)) pages.free(table, this.levelBytes)
     pages.free(this.root, this.levelBytes)

@@ -18,7 +18,7 @@ import {
 } from '@ioasis/core'
 import { H, H_ENTRIES_MAX, type TceHypercalls } from '../../spec/hypercall.ts'
 import { TCE } from '../../spec/tce.ts'
-import { UserAddresses } from '../user-addresses.ts'
+import { HeldWindow } from '../held-window.ts'
 
 /** What a table is. */
 export interface LparShape {
@@ -31,7 +31,7 @@ export interface LparShape {
 }
 
 /** One table (`struct iommu_table`). */
-export class LparWindow implements DmaWindow {
+export class LparWindow extends HeldWindow implements DmaWindow {
   readonly liobn: number
   readonly first: Iova
   readonly bytes: bigint
@@ -43,15 +43,14 @@ export class LparWindow implements DmaWindow {
   readonly #calls: TceHypercalls
   readonly #firstHi: number
   readonly #firstLo: number
-  readonly #users = new UserAddresses()
   /** Entries this kernel has put and not taken out. */
   readonly #present = new Set<number>()
   /** Bus address of the entry at hand. */
   #hi = 0
   #lo = 0
-  #holders = 1
 
   constructor(calls: TceHypercalls, shape: LparShape) {
+    super('pseries')
     this.#calls = calls
     this.liobn = shape.liobn
     this.first = shape.first
@@ -99,17 +98,9 @@ export class LparWindow implements DmaWindow {
   nextMade(index: number): number {
     return Math.min(index, this.entries)
   }
-  userAddress(index: number): number {
-    return this.#users.get(index)
-  }
-  setUserAddress(index: number, uva: number): void {
-    this.#users.set(index, uva)
-  }
-  hold(): void {
-    this.#holders++
-  }
-  put(): void {
-    if (--this.#holders < 0) throw new Error('pseries: a window was let go more often than held')
+  /** The table is the hypervisor's. */
+  protected override released(): void {
+    return
   }
 
   /** What this kernel has put into it. */
